@@ -1,0 +1,439 @@
+//! What people say: in-toto statements (<https://in-toto.io/Statement/v1>) of a closed set of kinds.
+//!
+//! A statement names its chain and author, and its place in the author's sequence: `seq` counts from 1 and
+//! `prev` is the id of the author's previous statement, so a withheld one shows as a gap. Its id is the SHA-256
+//! of its payload.
+
+use std::{collections::BTreeSet, fmt};
+
+use nixstore::Sha256Digest;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    canonical::{self, JsonError},
+    names::{ChainId, ChannelName, GitOid, PersonName, StatementId, hex_digest},
+    time::Time,
+    unit::{Content, Delta, UnitPath},
+};
+
+const STATEMENT_TYPE: &str = "https://in-toto.io/Statement/v1";
+
+/// A statement.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Statement {
+    /// The chain under whose policy it speaks.
+    pub chain: ChainId,
+    /// Who speaks.
+    pub author: PersonName,
+    /// The how-manieth of its author's statements it is, from 1.
+    pub seq: u64,
+    /// The author's previous statement; `None` for the first.
+    pub prev: Option<StatementId>,
+    /// What is said.
+    pub claim: Claim,
+}
+
+/// What is said: a closed set; a signer signs nothing else.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+pub enum Claim {
+    /// These upstream commits, with these changes.
+    Import(Import),
+    /// These changes are good, or not.
+    Review(Review),
+    /// This content is bad.
+    Violation(Violation),
+    /// This tree is trusted unreviewed.
+    Exemption(Exemption),
+}
+
+/// An import of upstream commits into a channel.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Import {
+    /// The channel.
+    pub channel: ChannelName,
+    /// The upstream repository, as the policy names it.
+    pub upstream: String,
+    /// Its branch.
+    pub branch: String,
+    /// The commit that was imported last.
+    pub from: GitOid,
+    /// The commit that is imported.
+    pub to: GitOid,
+    /// Its tree.
+    #[serde(rename = "to-tree")]
+    pub to_tree: GitOid,
+    /// The tree's NAR SHA-256.
+    #[serde(rename = "tree-nar", with = "hex_digest")]
+    pub tree_nar: Sha256Digest,
+    /// The version of the partition.
+    pub partition: u32,
+    /// How many units changed.
+    #[serde(rename = "delta-count")]
+    pub delta_count: u64,
+    /// [`Delta::list_digest`] of the changed units.
+    #[serde(with = "hex_digest")]
+    pub deltas: Sha256Digest,
+}
+
+/// A person's verdicts on changes. One signature may cover thousands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Review {
+    /// What the reviewer looked for, as `read-the-diff`.
+    pub criteria: String,
+    /// The verdicts, sorted by delta, each delta once.
+    pub verdicts: Vec<DeltaVerdict>,
+    /// Statements of the same author that this one takes back.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub supersedes: BTreeSet<StatementId>,
+}
+
+/// One verdict.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DeltaVerdict {
+    /// The change.
+    pub delta: Delta,
+    /// Good or not.
+    pub verdict: Verdict,
+    /// What the reviewer wants others to know.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+}
+
+/// Good or not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// I looked, and would install it.
+    Approve,
+    /// This must not be installed.
+    Reject,
+}
+
+/// Content that is bad, whatever anybody approved.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Violation {
+    /// The units and their bad contents, sorted.
+    pub contents: BTreeSet<ViolatedContent>,
+    /// Why.
+    pub reason: String,
+}
+
+/// A unit's bad content.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ViolatedContent {
+    /// The unit.
+    pub unit: UnitPath,
+    /// Its content.
+    pub content: Content,
+}
+
+/// A tree that is trusted unreviewed: the point from which a channel starts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Exemption {
+    /// The channel that starts from it.
+    pub channel: ChannelName,
+    /// The upstream commit.
+    pub commit: GitOid,
+    /// Its tree.
+    pub tree: GitOid,
+    /// The tree's NAR SHA-256: the exact contents that are trusted.
+    #[serde(rename = "tree-nar", with = "hex_digest")]
+    pub tree_nar: Sha256Digest,
+    /// Why.
+    pub reason: String,
+    /// From then on it exempts nothing new.
+    pub until: Time,
+}
+
+impl Claim {
+    /// The kind's name, as in the predicate type.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Import(_) => "import",
+            Self::Review(_) => "review",
+            Self::Violation(_) => "violation",
+            Self::Exemption(_) => "exemption",
+        }
+    }
+
+    /// What is said, regardless of who says it: SHA-256 of the canonical form. Two people who say the same
+    /// thing make two statements with one claim digest.
+    pub fn digest(&self) -> Sha256Digest {
+        Sha256Digest::of(canonical::to_vec(self))
+    }
+
+    fn predicate_type(&self) -> String {
+        format!("urn:x-touchstone:{}:v1", self.kind())
+    }
+
+    fn subjects(&self) -> Vec<Subject> {
+        match self {
+            Self::Import(import) => vec![Subject::new("tree", import.tree_nar)],
+            Self::Exemption(exemption) => vec![Subject::new("tree", exemption.tree_nar)],
+            Self::Review(review) => review
+                .verdicts
+                .iter()
+                .map(|v| Subject::new(v.delta.unit.as_str(), v.delta.digest()))
+                .collect(),
+            Self::Violation(violation) => violation
+                .contents
+                .iter()
+                .map(|v| Subject::new(v.unit.as_str(), v.content.digest()))
+                .collect(),
+        }
+    }
+}
+
+/// A one-line description for people: what is signed is what is shown.
+impl fmt::Display for Claim {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Import(import) => write!(
+                f,
+                "import of {} into {}: {} changed units, tree {}",
+                import.to, import.channel, import.delta_count, import.tree_nar
+            ),
+            Self::Review(review) => {
+                let rejected = review.verdicts.iter().filter(|v| v.verdict == Verdict::Reject).count();
+                let approved = review.verdicts.len() - rejected;
+                write!(
+                    f,
+                    "review: {approved} changes approved, {rejected} rejected ({})",
+                    review.criteria
+                )
+            }
+            Self::Violation(violation) => {
+                write!(
+                    f,
+                    "violation: {} contents are bad: {}",
+                    violation.contents.len(),
+                    violation.reason
+                )
+            }
+            Self::Exemption(exemption) => write!(
+                f,
+                "exemption of {} for {}: trusted unreviewed, tree {}",
+                exemption.commit, exemption.channel, exemption.tree_nar
+            ),
+        }
+    }
+}
+
+/// Why a payload is not a statement of ours.
+#[derive(Debug, thiserror::Error)]
+pub enum StatementError {
+    /// Not the JSON it should be.
+    #[error(transparent)]
+    Json(#[from] JsonError),
+    /// Another `_type`, or a predicate type, subject or order that is not what the claim makes it.
+    #[error("{member} is not what the claim makes it")]
+    Inconsistent {
+        /// Which member.
+        member: &'static str,
+    },
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    #[serde(rename = "_type")]
+    type_tag: String,
+    subject: Vec<Subject>,
+    #[serde(rename = "predicateType")]
+    predicate_type: String,
+    predicate: Predicate,
+}
+
+#[derive(Serialize, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields)]
+struct Subject {
+    name: String,
+    digest: SubjectDigest,
+}
+
+#[derive(Serialize, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields)]
+struct SubjectDigest {
+    #[serde(with = "hex_digest")]
+    sha256: Sha256Digest,
+}
+
+impl Subject {
+    fn new(name: &str, sha256: Sha256Digest) -> Self {
+        Self {
+            name: name.to_owned(),
+            digest: SubjectDigest { sha256 },
+        }
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Predicate {
+    chain: ChainId,
+    author: PersonName,
+    seq: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    prev: Option<StatementId>,
+    claim: Claim,
+}
+
+impl Statement {
+    /// Reads exactly what [`Self::to_bytes`] writes.
+    pub fn from_exact(payload: &[u8]) -> Result<Self, StatementError> {
+        let File {
+            type_tag,
+            subject,
+            predicate_type,
+            predicate,
+        } = canonical::from_exact(payload, "statement")?;
+        let Predicate {
+            chain,
+            author,
+            seq,
+            prev,
+            claim,
+        } = predicate;
+        let check = |good, member| {
+            if good {
+                Ok(())
+            } else {
+                Err(StatementError::Inconsistent { member })
+            }
+        };
+        check(type_tag == STATEMENT_TYPE, "_type")?;
+        check(predicate_type == claim.predicate_type(), "predicateType")?;
+        check(subject == claim.subjects(), "subject")?;
+        check(seq >= 1 && (seq == 1) == prev.is_none(), "seq")?;
+        if let Claim::Review(review) = &claim {
+            check(review.verdicts.is_sorted_by(|a, b| a.delta < b.delta), "verdicts")?;
+        }
+        Ok(Self {
+            chain,
+            author,
+            seq,
+            prev,
+            claim,
+        })
+    }
+
+    /// The payload: canonical JSON.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        canonical::to_vec(&File {
+            type_tag: STATEMENT_TYPE.to_owned(),
+            subject: self.claim.subjects(),
+            predicate_type: self.claim.predicate_type(),
+            predicate: Predicate {
+                chain: self.chain,
+                author: self.author.clone(),
+                seq: self.seq,
+                prev: self.prev,
+                claim: self.claim.clone(),
+            },
+        })
+    }
+
+    /// The statement's id: SHA-256 of its payload.
+    pub fn id(&self) -> StatementId {
+        StatementId::from_digest(Sha256Digest::of(self.to_bytes()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn review() -> Statement {
+        let delta = |unit: &str| Delta {
+            unit: unit.parse().unwrap(),
+            from: None,
+            to: Some(Content::from_digest(Sha256Digest::of(unit))),
+        };
+        let verdict = |unit| DeltaVerdict {
+            delta: delta(unit),
+            verdict: Verdict::Approve,
+            note: None,
+        };
+        Statement {
+            chain: ChainId::from_digest(Sha256Digest::of("chain")),
+            author: "alice".parse().unwrap(),
+            seq: 1,
+            prev: None,
+            claim: Claim::Review(Review {
+                criteria: "read-the-diff".to_owned(),
+                verdicts: vec![verdict("a"), verdict("b")],
+                supersedes: BTreeSet::new(),
+            }),
+        }
+    }
+
+    #[test]
+    fn a_statement_reads_back() {
+        let statement = review();
+        assert_eq!(Statement::from_exact(&statement.to_bytes()).unwrap(), statement);
+    }
+
+    #[test]
+    fn refuses_subject_that_is_not_what_the_claim_makes_it() {
+        let text = String::from_utf8(review().to_bytes()).unwrap();
+        let forged = text.replacen("\"name\":\"a\"", "\"name\":\"c\"", 1);
+        assert_ne!(text, forged);
+        let error = Statement::from_exact(forged.as_bytes()).unwrap_err();
+        assert!(
+            matches!(error, StatementError::Inconsistent { member: "subject" }),
+            "{error:?}"
+        );
+    }
+
+    #[test]
+    fn refuses_two_verdicts_on_one_delta() {
+        let mut statement = review();
+        let Claim::Review(review) = &mut statement.claim else {
+            unreachable!()
+        };
+        let mut second = review.verdicts[0].clone();
+        second.verdict = Verdict::Reject;
+        review.verdicts.insert(1, second);
+        let error = Statement::from_exact(&statement.to_bytes()).unwrap_err();
+        assert!(
+            matches!(error, StatementError::Inconsistent { member: "verdicts" }),
+            "{error:?}"
+        );
+    }
+
+    #[test]
+    fn refuses_unknown_member_and_other_spelling() {
+        let text = String::from_utf8(review().to_bytes()).unwrap();
+        let extra = text.replacen("\"seq\":1", "\"seq\":1,\"shade\":0", 1);
+        assert!(
+            Statement::from_exact(extra.as_bytes()).is_err(),
+            "an unknown member was accepted"
+        );
+        let spaced = text.replacen(':', ": ", 1);
+        assert!(
+            Statement::from_exact(spaced.as_bytes()).is_err(),
+            "white space was accepted"
+        );
+    }
+
+    #[test]
+    fn refuses_broken_sequence() {
+        let mut statement = review();
+        statement.seq = 2;
+        assert!(
+            Statement::from_exact(&statement.to_bytes()).is_err(),
+            "a second statement without a first"
+        );
+        statement.prev = Some(StatementId::from_digest(Sha256Digest::of("first")));
+        assert!(Statement::from_exact(&statement.to_bytes()).is_ok());
+        statement.seq = 0;
+        assert!(Statement::from_exact(&statement.to_bytes()).is_err(), "seq 0");
+    }
+}

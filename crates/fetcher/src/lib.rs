@@ -1,0 +1,1 @@
+//! The verifying fetcher: bounded transport and the TUF client workflow.

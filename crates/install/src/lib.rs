@@ -1,0 +1,1 @@
+//! Generations, floors, atomic writes; no network.

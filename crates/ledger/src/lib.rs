@@ -1,0 +1,1 @@
+//! The ledger branch: statements, proposals and signatures in git.

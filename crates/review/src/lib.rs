@@ -1,0 +1,1 @@
+//! Units, classes, the queue, coverage.

@@ -1,0 +1,1 @@
+//! The Signer seam: who makes an OpenPGP signature, and over what.

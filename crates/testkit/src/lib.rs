@@ -1,0 +1,1 @@
+//! Test keys, temporary repositories, and the worlds that tests are played in. Development only.
