@@ -1,0 +1,195 @@
+//! A local clone, opened for reading.
+
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+};
+
+use gix::{ObjectId, objs::Find as _};
+
+/// Bytes of decoded trees and commits kept per handle: a difference of trees meets the same ones again and again.
+const OBJECT_CACHE: usize = 64 * 1024 * 1024;
+
+/// No object above this many bytes is read: a blob is held in memory whole.
+const MAX_OBJECT: usize = 256 * 1024 * 1024;
+
+/// A local clone with its whole history. Cheap to clone; each thread needs a clone of its own.
+#[derive(Debug, Clone)]
+pub struct Repository {
+    pub(crate) git: gix::Repository,
+}
+
+/// The kinds of git objects.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ObjectKind {
+    /// A commit.
+    Commit,
+    /// A directory.
+    Tree,
+    /// A file's bytes, or a symlink's target.
+    Blob,
+    /// An annotated tag.
+    Tag,
+}
+
+/// Why a path is not a repository to work with.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// There is nothing at the path.
+    #[error("no such repository: {path} does not exist")]
+    NotFound {
+        /// The path as given.
+        path: PathBuf,
+    },
+    /// There is something else, or a repository that cannot be read.
+    #[error("{path} is not a git repository that can be read")]
+    Unusable {
+        /// The path as given.
+        path: PathBuf,
+        /// What gix said.
+        source: Box<gix::Error>,
+    },
+    /// The history is cut off: ancestry could not be judged.
+    #[error("{path} is a shallow clone, and history is needed; run `git -C {path} fetch --unshallow`")]
+    Shallow {
+        /// The path as given.
+        path: PathBuf,
+    },
+}
+
+/// Why an object could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ObjectError {
+    /// The object is not there.
+    #[error(
+        "{expected} {id} is missing from {repository}; fetch it (a partial clone lacks objects until \
+         `git fetch --refetch --no-filter`), and look for damage with `git fsck`"
+    )]
+    Missing {
+        /// The wanted object.
+        id: ObjectId,
+        /// What it should be.
+        expected: ObjectKind,
+        /// Where it was looked for.
+        repository: PathBuf,
+    },
+    /// The object is of another kind.
+    #[error("expected {id} to be a {expected}, found a {found}")]
+    Kind {
+        /// The object.
+        id: ObjectId,
+        /// What it should be.
+        expected: ObjectKind,
+        /// What it is.
+        found: ObjectKind,
+    },
+    /// The object is there and cannot be decoded, or is too large.
+    #[error("{expected} {id} in {repository} cannot be read; look for damage with `git fsck`")]
+    Unreadable {
+        /// The object.
+        id: ObjectId,
+        /// What it should be.
+        expected: ObjectKind,
+        /// Where it was read.
+        repository: PathBuf,
+        /// What gix said.
+        source: Box<gix::Error>,
+    },
+}
+
+impl Repository {
+    /// Opens the clone at `path`: a work tree, its `.git`, or a bare repository. Parents are not searched.
+    ///
+    /// Neither the environment nor the user's or system's git configuration has an influence, nor have
+    /// replacement refs: two people with one commit must read one tree.
+    pub fn open(path: &Path) -> Result<Self, OpenError> {
+        if !path.exists() {
+            return Err(OpenError::NotFound { path: path.to_owned() });
+        }
+        let unusable = |source| OpenError::Unusable {
+            path: path.to_owned(),
+            source: Box::new(source),
+        };
+        let options = gix::open::Options::isolated().config_overrides([
+            "core.useReplaceRefs=false".to_owned(),
+            "core.commitGraph=false".to_owned(),
+            format!("gitoxide.objects.allocLimit={MAX_OBJECT}"),
+        ]);
+        let mut git = gix::open_opts(path, options).map_err(unusable)?;
+        if git.is_shallow().map_err(unusable)? {
+            return Err(OpenError::Shallow { path: path.to_owned() });
+        }
+        git.object_cache_size(OBJECT_CACHE);
+        Ok(Self { git })
+    }
+
+    /// The directory that holds the objects and refs.
+    pub fn git_dir(&self) -> &Path {
+        self.git.git_dir()
+    }
+
+    /// The bytes of a blob, at most 256 MiB.
+    pub fn blob(&self, id: ObjectId) -> Result<Vec<u8>, ObjectError> {
+        let mut bytes = Vec::new();
+        self.read(id, ObjectKind::Blob, &mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// A handle for reading each object once: it keeps none.
+    pub(crate) fn uncached(&self) -> Self {
+        let mut git = self.git.clone();
+        git.object_cache_size(None);
+        Self { git }
+    }
+
+    /// Reads the object into `buffer`, whose former contents are lost.
+    pub(crate) fn read(&self, id: ObjectId, expected: ObjectKind, buffer: &mut Vec<u8>) -> Result<(), ObjectError> {
+        buffer.clear();
+        // Git need not store the empty tree, and knows it everywhere.
+        if expected == ObjectKind::Tree && id.is_empty_tree() {
+            return Ok(());
+        }
+        let repository = || self.git_dir().to_owned();
+        match self.git.objects.try_find(&id, buffer) {
+            Ok(Some(object)) if ObjectKind::from(object.kind) == expected => Ok(()),
+            Ok(Some(object)) => Err(ObjectError::Kind {
+                id,
+                expected,
+                found: object.kind.into(),
+            }),
+            Ok(None) => Err(ObjectError::Missing {
+                id,
+                expected,
+                repository: repository(),
+            }),
+            Err(source) => Err(ObjectError::Unreadable {
+                id,
+                expected,
+                repository: repository(),
+                source: Box::new(source),
+            }),
+        }
+    }
+}
+
+impl From<gix::objs::Kind> for ObjectKind {
+    fn from(kind: gix::objs::Kind) -> Self {
+        match kind {
+            gix::objs::Kind::Commit => Self::Commit,
+            gix::objs::Kind::Tree => Self::Tree,
+            gix::objs::Kind::Blob => Self::Blob,
+            gix::objs::Kind::Tag => Self::Tag,
+        }
+    }
+}
+
+impl fmt::Display for ObjectKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Commit => "commit",
+            Self::Tree => "tree",
+            Self::Blob => "blob",
+            Self::Tag => "tag",
+        })
+    }
+}

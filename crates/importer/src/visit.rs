@@ -1,0 +1,275 @@
+//! A whole tree with its contents, in the one order that NAR and tarball share.
+
+use gix::ObjectId;
+
+use crate::{
+    FileMode, Repository, TreeError, TreePath,
+    path::{PathError, check_name},
+    repository::ObjectError,
+    tree::{Entry, EntryKind, MAX_ENTRIES},
+};
+
+/// A file or symlink that is added to the top of a tree, as a channel adds `.version-suffix`, `.git-revision` and
+/// `nixpkgs -> .`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Extra {
+    name: TreePath,
+    content: Content,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Content {
+    File(Vec<u8>),
+    Symlink(String),
+}
+
+/// What [`Repository::visit_tree`] meets, parents before what is in them, siblings sorted by the bytes of their
+/// names (not by whole paths, and not as git sorts).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Node<'a> {
+    /// A directory begins. The root, which has no path, is not announced.
+    EnterDirectory {
+        /// Its path from the root.
+        path: &'a TreePath,
+    },
+    /// The directory entered last ends.
+    LeaveDirectory,
+    /// A regular file.
+    File {
+        /// Its path from the root.
+        path: &'a TreePath,
+        /// Whether it has the executable bit.
+        executable: bool,
+        /// Its bytes.
+        contents: &'a [u8],
+    },
+    /// A symbolic link.
+    Symlink {
+        /// Its path from the root.
+        path: &'a TreePath,
+        /// Its target: any bytes, since git promises nothing.
+        target: &'a [u8],
+    },
+}
+
+/// Why a tree could not be visited to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum VisitError<E: std::error::Error + 'static> {
+    /// The tree is refused.
+    #[error(transparent)]
+    Tree(#[from] TreeError),
+    /// An extra has the name of something that is already there.
+    #[error("expected no entry named {name} at the top of the tree, where it is to be added; found one")]
+    Collision {
+        /// The extra's name.
+        name: TreePath,
+    },
+    /// The visitor refused a node.
+    #[error(transparent)]
+    Visitor(E),
+}
+
+impl<E: std::error::Error + 'static> From<ObjectError> for VisitError<E> {
+    fn from(error: ObjectError) -> Self {
+        Self::Tree(error.into())
+    }
+}
+
+impl Extra {
+    /// A regular file at the top of the tree. Its name must be one component.
+    pub fn file(name: &str, contents: impl Into<Vec<u8>>) -> Result<Self, PathError> {
+        Ok(Self {
+            name: top_name(name)?,
+            content: Content::File(contents.into()),
+        })
+    }
+
+    /// A symbolic link at the top of the tree. Its name must be one component.
+    pub fn symlink(name: &str, target: impl Into<String>) -> Result<Self, PathError> {
+        Ok(Self {
+            name: top_name(name)?,
+            content: Content::Symlink(target.into()),
+        })
+    }
+
+    /// The name at the top of the tree.
+    pub fn name(&self) -> &str {
+        self.name.as_str()
+    }
+}
+
+fn top_name(name: &str) -> Result<TreePath, PathError> {
+    check_name(name.as_bytes()).map(|name| TreePath::join("", name))
+}
+
+/// The tree without its contents: what will be visited. A blob's id is where its contents will be.
+enum Step<'a> {
+    Enter(TreePath),
+    Leave,
+    Blob {
+        path: TreePath,
+        mode: BlobMode,
+        id: ObjectId,
+    },
+    Extra(&'a Extra),
+}
+
+#[derive(Clone, Copy)]
+enum BlobMode {
+    File { executable: bool },
+    Symlink,
+}
+
+impl Repository {
+    /// Visits the tree as if the extras were in it. Contents are read on all cores and come in order, in bounded
+    /// memory; the paths of the whole tree are held.
+    ///
+    /// A submodule is an empty directory, as `git archive` and Nix without `submodules` have it. The bytes are git's:
+    /// attributes (`export-ignore`, `export-subst`, line ends) have no effect.
+    pub fn visit_tree<E: std::error::Error + 'static>(
+        &self,
+        tree: ObjectId,
+        extras: &[Extra],
+        mut visit: impl FnMut(Node<'_>) -> Result<(), E>,
+    ) -> Result<(), VisitError<E>> {
+        let steps = self.plan(tree, extras)?;
+        let blobs: Vec<_> = steps
+            .iter()
+            .filter_map(|step| {
+                if let Step::Blob { id, .. } = step {
+                    Some(*id)
+                } else {
+                    None
+                }
+            })
+            .collect();
+        let mut steps = steps.iter();
+        self.for_each_blob(&blobs, |contents| visit_up_to_blob(&mut steps, contents, &mut visit))?;
+        visit_rest(&mut steps, &mut visit)
+    }
+
+    fn plan<'a, E: std::error::Error + 'static>(
+        &self,
+        tree: ObjectId,
+        extras: &'a [Extra],
+    ) -> Result<Vec<Step<'a>>, VisitError<E>> {
+        let mut extras: Vec<_> = extras.iter().collect();
+        extras.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+        if let Some(pair) = extras.windows(2).find(|pair| pair[0].name == pair[1].name) {
+            return Err(VisitError::Collision {
+                name: pair[0].name.clone(),
+            });
+        }
+        let mut steps = Vec::new();
+        let mut extras = extras.into_iter().peekable();
+        let mut buffer = Vec::new();
+        for entry in self.entries(tree, "", 0, &mut buffer)? {
+            while let Some(extra) = extras.next_if(|extra| extra.name() < entry.name) {
+                steps.push(Step::Extra(extra));
+            }
+            if let Some(extra) = extras.next_if(|extra| extra.name() == entry.name) {
+                return Err(VisitError::Collision {
+                    name: extra.name.clone(),
+                });
+            }
+            self.plan_entry(entry, "", 0, &mut steps)?;
+        }
+        steps.extend(extras.map(Step::Extra));
+        Ok(steps)
+    }
+
+    fn plan_entry(
+        &self,
+        entry: Entry<'_>,
+        directory: &str,
+        depth: usize,
+        steps: &mut Vec<Step<'_>>,
+    ) -> Result<(), TreeError> {
+        if steps.len() >= MAX_ENTRIES {
+            return Err(TreeError::Entries { expected: MAX_ENTRIES });
+        }
+        let path = TreePath::join(directory, entry.name);
+        let mode = match entry.kind {
+            EntryKind::Directory => {
+                steps.push(Step::Enter(path.clone()));
+                let mut buffer = Vec::new();
+                for child in self.entries(entry.id, path.as_str(), depth + 1, &mut buffer)? {
+                    self.plan_entry(child, path.as_str(), depth + 1, steps)?;
+                }
+                steps.push(Step::Leave);
+                return Ok(());
+            }
+            EntryKind::File(FileMode::Submodule) => {
+                steps.extend([Step::Enter(path), Step::Leave]);
+                return Ok(());
+            }
+            EntryKind::File(FileMode::Regular) => BlobMode::File { executable: false },
+            EntryKind::File(FileMode::Executable) => BlobMode::File { executable: true },
+            EntryKind::File(FileMode::Symlink) => BlobMode::Symlink,
+        };
+        steps.push(Step::Blob {
+            path,
+            mode,
+            id: entry.id,
+        });
+        Ok(())
+    }
+}
+
+/// Visits what comes before the next blob, and that blob.
+fn visit_up_to_blob<'a, E: std::error::Error + 'static>(
+    steps: &mut impl Iterator<Item = &'a Step<'a>>,
+    contents: &[u8],
+    visit: &mut impl FnMut(Node<'_>) -> Result<(), E>,
+) -> Result<(), VisitError<E>> {
+    for step in steps {
+        if let Step::Blob { path, mode, .. } = step {
+            let node = match *mode {
+                BlobMode::File { executable } => Node::File {
+                    path,
+                    executable,
+                    contents,
+                },
+                BlobMode::Symlink => Node::Symlink { path, target: contents },
+            };
+            return visit(node).map_err(VisitError::Visitor);
+        }
+        visit_without_blob(step, visit)?;
+    }
+    Ok(())
+}
+
+/// Visits what comes after the last blob.
+fn visit_rest<'a, E: std::error::Error + 'static>(
+    steps: &mut impl Iterator<Item = &'a Step<'a>>,
+    visit: &mut impl FnMut(Node<'_>) -> Result<(), E>,
+) -> Result<(), VisitError<E>> {
+    steps.try_for_each(|step| visit_without_blob(step, visit))
+}
+
+fn visit_without_blob<E: std::error::Error + 'static>(
+    step: &Step<'_>,
+    visit: &mut impl FnMut(Node<'_>) -> Result<(), E>,
+) -> Result<(), VisitError<E>> {
+    let node = match step {
+        Step::Enter(path) => Node::EnterDirectory { path },
+        Step::Leave => Node::LeaveDirectory,
+        Step::Extra(Extra {
+            name,
+            content: Content::File(contents),
+        }) => Node::File {
+            path: name,
+            executable: false,
+            contents,
+        },
+        Step::Extra(Extra {
+            name,
+            content: Content::Symlink(target),
+        }) => Node::Symlink {
+            path: name,
+            target: target.as_bytes(),
+        },
+        Step::Blob { .. } => return Ok(()),
+    };
+    visit(node).map_err(VisitError::Visitor)
+}
