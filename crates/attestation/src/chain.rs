@@ -34,6 +34,10 @@ pub struct PolicyDocument {
     pub rules: Vec<ReviewRule>,
     /// How long what the online key signs, and the top-level targets, stay current.
     pub freshness: Freshness,
+    /// The Ed25519 public key that signs snapshots and timestamps on the publishing machine: 64 hexadecimal
+    /// digits. It can make a channel stale or lock it, never false.
+    #[serde(rename = "online-key")]
+    pub online_key: String,
 }
 
 /// A person and the keys that are theirs.

@@ -14,6 +14,7 @@ pub mod canonical;
 pub mod chain;
 pub mod dsse;
 pub mod names;
+pub mod openpgp;
 pub mod pending;
 pub mod statement;
 pub mod time;

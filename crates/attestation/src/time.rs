@@ -26,6 +26,9 @@ pub struct TimeError {
 const LAST: i64 = 253_402_300_799;
 
 impl Time {
+    /// 2026-01-01T00:00:00Z.
+    pub const JAN_2026: Self = Self(1_767_225_600);
+
     /// The time this many seconds after 1970-01-01T00:00:00Z; clamped to the years 1970 to 9999.
     pub fn from_unix(seconds: i64) -> Self {
         Self(seconds.clamp(0, LAST))
@@ -136,6 +139,7 @@ mod tests {
     fn a_time_has_one_spelling() {
         let time: Time = "2026-11-22T00:00:00Z".parse().unwrap();
         assert_eq!(time.to_string(), "2026-11-22T00:00:00Z");
+        assert_eq!(Time::JAN_2026.to_string(), "2026-01-01T00:00:00Z");
         for bad in [
             "2026-11-22T00:00:00+00:00",
             "2026-11-22",

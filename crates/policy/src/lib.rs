@@ -1,1 +1,28 @@
-//! Decides whether enough authorised people vouch for exactly this; the only maker of proof.
+//! Decides, alone and completely, whether enough authorised people vouch for exactly this.
+//!
+//! * [`Verified`] and [`Current`] are the two seals: authentic, and fresh. Only this crate makes them.
+//! * [`keyring`]: OpenPGP certificates, and which keys of them sign validly when.
+//! * [`document`] and [`root`]: the policy, and the root that carries it; what either is refused for.
+//! * [`source`]: `policy.toml`, what people edit.
+//! * [`trusted_set`]: TUF's client, as a pure state machine.
+//! * [`statements`] and [`admission`]: what people said, and whether that is enough for an import.
+//!
+//! Nothing here reads a file, the network, the environment or a clock: bytes and a time in, proof or a
+//! refusal out. The rules are one page: docs/policy.md.
+
+pub mod admission;
+pub mod document;
+pub mod keyring;
+pub mod root;
+mod seal;
+mod signature;
+pub mod source;
+pub mod statements;
+mod threshold;
+pub mod trusted_set;
+
+pub use keyring::Keyring;
+pub use seal::{Current, Evidence, Verified, Vouch};
+pub use signature::SignatureRefusal;
+pub use threshold::{Shortfall, Tally};
+pub use trusted_set::{TrustError, TrustedSet};

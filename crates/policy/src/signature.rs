@@ -1,0 +1,187 @@
+//! Whether one signature is good: mathematics only. Who may sign what is decided elsewhere.
+
+use attestation::{
+    Time,
+    openpgp::{PgpFormError, PgpSignature, SignatureMaterial},
+    tuf,
+};
+use data_encoding::HEXLOWER;
+use ed25519_dalek::{Signature, VerifyingKey};
+use rsa::{BigUint, Pkcs1v15Sign, RsaPublicKey, traits::PublicKeyParts as _};
+use serde::{Serialize, Serializer};
+use serde_json::json;
+use sha2::Sha256;
+
+/// Why a signature does not count.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SignatureRefusal {
+    /// No such key in the role.
+    #[error("the key is not in the role")]
+    NotInRole,
+    /// The signature is not over these bytes, or not by this key.
+    #[error("the signature is not over these bytes, or not by this key")]
+    Bad,
+    /// Not of the form that a channel takes.
+    #[error(transparent)]
+    Form(#[from] PgpFormError),
+    /// The key's encoding is not understood, or the key is too weak.
+    #[error("the key cannot be used: {0}")]
+    Key(String),
+    /// The key was not valid when it signed, or is revoked.
+    #[error(transparent)]
+    Certificate(#[from] crate::keyring::CertificateRefusal),
+    /// Dated later than now.
+    #[error("dated {found}, which is later than now ({now})")]
+    FromTheFuture {
+        /// The signature's creation time.
+        found: Time,
+        /// What was taken as now.
+        now: Time,
+    },
+    /// The policy ends the person's keys earlier.
+    #[error("dated {found}, after the policy's not-after {not_after}")]
+    AfterPolicy {
+        /// The signature's creation time.
+        found: Time,
+        /// The person's `not-after`.
+        not_after: Time,
+    },
+}
+
+impl Serialize for SignatureRefusal {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// A public key that was understood.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum KeyMaterial {
+    /// OpenPGP, Ed25519 ("EdDSA legacy").
+    PgpEd25519(VerifyingKey),
+    /// OpenPGP, RSA with PKCS#1 v1.5.
+    PgpRsa(RsaPublicKey),
+    /// Ed25519 over the bare bytes.
+    Ed25519(VerifyingKey),
+}
+
+/// An RSA modulus below this is refused.
+const MIN_RSA_BITS: usize = 2048;
+
+impl KeyMaterial {
+    /// Reads TUF's encoding, and only the spelling that [`Self::to_tuf`] writes.
+    pub(crate) fn from_tuf(key: &tuf::Key) -> Result<Self, SignatureRefusal> {
+        let text = |value: &serde_json::Value| value.as_str().map(str::to_owned);
+        let material = match (key.keytype.as_str(), key.scheme.as_str()) {
+            ("eddsa", "pgp+eddsa-ed25519") => text(&key.keyval["public"]["q"])
+                .and_then(|q| ed25519_key(&q))
+                .map(Self::PgpEd25519),
+            ("ed25519", "ed25519") => text(&key.keyval["public"])
+                .and_then(|q| ed25519_key(&q))
+                .map(Self::Ed25519),
+            ("rsa", "pgp+rsa-pkcsv1.5") => {
+                let number = |name: &str| {
+                    let bytes = HEXLOWER.decode(text(&key.keyval["public"][name])?.as_bytes()).ok()?;
+                    Some(BigUint::from_bytes_be(&bytes))
+                };
+                number("n")
+                    .zip(number("e"))
+                    .and_then(|(n, e)| RsaPublicKey::new(n, e).ok())
+                    .map(Self::PgpRsa)
+            }
+            (keytype, scheme) => {
+                return Err(SignatureRefusal::Key(format!(
+                    "key type {keytype} with scheme {scheme} is not supported"
+                )));
+            }
+        };
+        let material = material.ok_or_else(|| SignatureRefusal::Key("malformed key value".to_owned()))?;
+        material.refuse_weak()?;
+        Ok(material)
+    }
+
+    pub(crate) fn refuse_weak(&self) -> Result<(), SignatureRefusal> {
+        match self {
+            Self::PgpRsa(key) if key.n().bits() < MIN_RSA_BITS => Err(SignatureRefusal::Key(format!(
+                "RSA of {} bits, needed are {MIN_RSA_BITS}",
+                key.n().bits()
+            ))),
+            Self::PgpEd25519(key) | Self::Ed25519(key) if key.is_weak() => {
+                Err(SignatureRefusal::Key("Ed25519 point of small order".to_owned()))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// TUF's encoding, as `securesystemslib` writes it.
+    pub(crate) fn to_tuf(&self) -> tuf::Key {
+        let (keytype, scheme, keyval) = match self {
+            Self::PgpEd25519(key) => (
+                "eddsa",
+                "pgp+eddsa-ed25519",
+                json!({"private": "", "public": {"q": HEXLOWER.encode(key.as_bytes())}}),
+            ),
+            Self::PgpRsa(key) => (
+                "rsa",
+                "pgp+rsa-pkcsv1.5",
+                json!({"private": "", "public": {
+                    "e": HEXLOWER.encode(&key.e().to_bytes_be()),
+                    "n": HEXLOWER.encode(&key.n().to_bytes_be()),
+                }}),
+            ),
+            Self::Ed25519(key) => ("ed25519", "ed25519", json!({"public": HEXLOWER.encode(key.as_bytes())})),
+        };
+        tuf::Key {
+            keytype: keytype.to_owned(),
+            scheme: scheme.to_owned(),
+            keyval,
+        }
+    }
+
+    /// Whether `signature` is good over `document`. Good OpenPGP signatures come back parsed.
+    pub(crate) fn verify_tuf(
+        &self,
+        document: &[u8],
+        signature: &tuf::Signature,
+    ) -> Result<Option<PgpSignature>, SignatureRefusal> {
+        if let Self::Ed25519(key) = self {
+            let raw = HEXLOWER
+                .decode(signature.sig.as_bytes())
+                .ok()
+                .and_then(|raw| raw.try_into().ok());
+            let raw: [u8; 64] = raw.ok_or(SignatureRefusal::Bad)?;
+            return verify_ed25519(key, document, &raw).map(|()| None);
+        }
+        let parsed = PgpSignature::from_tuf(signature)?;
+        self.verify_pgp(document, &parsed)?;
+        Ok(Some(parsed))
+    }
+
+    /// Whether `signature` is good over `document`.
+    pub(crate) fn verify_pgp(&self, document: &[u8], signature: &PgpSignature) -> Result<(), SignatureRefusal> {
+        let digest = signature.digest_of(document);
+        match (self, signature.material()) {
+            (Self::PgpEd25519(key), SignatureMaterial::Ed25519(raw)) => verify_ed25519(key, digest.as_bytes(), raw),
+            (Self::PgpRsa(key), SignatureMaterial::Rsa(number)) => {
+                // OpenPGP writes numbers without leading zeros, PKCS#1 at the modulus's full length.
+                let mut full = vec![0; key.size().checked_sub(number.len()).ok_or(SignatureRefusal::Bad)?];
+                full.extend(number);
+                key.verify(Pkcs1v15Sign::new::<Sha256>(), digest.as_bytes(), &full)
+                    .map_err(|_| SignatureRefusal::Bad)
+            }
+            _ => Err(SignatureRefusal::Bad),
+        }
+    }
+}
+
+fn ed25519_key(hex: &str) -> Option<VerifyingKey> {
+    let bytes: [u8; 32] = HEXLOWER.decode(hex.as_bytes()).ok()?.try_into().ok()?;
+    VerifyingKey::from_bytes(&bytes).ok()
+}
+
+/// The one rule for Ed25519: RFC 8032 with the cofactorless equation, S below the group order, canonical R,
+/// and neither R nor the key of small order (dalek's `verify_strict`).
+fn verify_ed25519(key: &VerifyingKey, message: &[u8], raw: &[u8; 64]) -> Result<(), SignatureRefusal> {
+    key.verify_strict(message, &Signature::from_bytes(raw))
+        .map_err(|_| SignatureRefusal::Bad)
+}
