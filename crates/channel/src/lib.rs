@@ -1,0 +1,3 @@
+//! Assembles a release: deterministic tarball, TUF metadata, index page.
+
+pub mod tarball;
