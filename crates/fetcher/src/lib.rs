@@ -1,1 +1,17 @@
-//! The verifying fetcher: bounded transport and the TUF client workflow.
+//! The verifying fetcher: bounded transport, and TUF's client workflow around crate `policy`'s state machine.
+//!
+//! * [`Transport`]: the seam to the outside, with [`HttpTransport`] and [`FileTransport`]. What it gives is untrusted.
+//! * [`Resource`]: which files a channel has, and what their paths are.
+//! * [`Progress`]: what is told on the way.
+
+mod file_transport;
+mod http;
+mod progress;
+mod resource;
+mod transport;
+
+pub use file_transport::FileTransport;
+pub use http::{HttpSetupError, HttpTransport, Pace};
+pub use progress::{Progress, Silent, Step};
+pub use resource::Resource;
+pub use transport::{Fault, Transport, TransportError};
