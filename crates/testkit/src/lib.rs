@@ -1,5 +1,8 @@
 //! Test keys, temporary repositories, and the worlds that tests are played in. Development only.
 
+pub mod chain;
+pub mod peer;
 pub mod people;
 
+pub use chain::TestChain;
 pub use people::TestPerson;

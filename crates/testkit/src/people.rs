@@ -7,6 +7,7 @@ use sequoia_openpgp::{Cert, parse::Parse as _, serialize::MarshalInto as _};
 use signer::software::{self, SoftwareSigner};
 
 /// A person with a certificate of one certifying primary key and two signing subkeys.
+#[derive(Clone)]
 pub struct TestPerson {
     /// The name in the policy.
     pub name: PersonName,
