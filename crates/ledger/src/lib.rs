@@ -32,6 +32,6 @@ pub use file::{
 pub use merge::{MergeError, Merged, Way};
 pub use path::{LedgerPath, LedgerPathError};
 pub use snapshot::{Listing, Problem, Snapshot};
-pub use store::{AddError, BRANCH, CreateError, Ledger, OpenError, ReadError};
+pub use store::{AddError, BRANCH, CreateError, Ledger, OpenError, ReadError, WriteError};
 pub use sync::{JoinError, Remote, RemoteError, SyncError, Synced};
 pub use union::{Conflict, Resolutions, Side};

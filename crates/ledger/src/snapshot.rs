@@ -55,7 +55,7 @@ pub enum Problem {
         path: LedgerPath,
         /// What is wrong.
         #[source]
-        source: ContentError,
+        source: Box<ContentError>,
     },
     /// The file is larger than any that we write.
     #[error("{path} has {size} bytes, at most {LARGEST} are read")]
@@ -306,7 +306,10 @@ impl Snapshot {
             self.repo.find_blob(blob).map(|mut blob| Ok(blob.take_data()))
         });
         match loaded {
-            Ok(Ok(bytes)) => parse(bytes).map_err(|source| Problem::Content { path, source }),
+            Ok(Ok(bytes)) => parse(bytes).map_err(|source| Problem::Content {
+                path,
+                source: Box::new(source),
+            }),
             Ok(Err(size)) => Err(Problem::TooLarge { path, size }),
             Err(source) => Err(Problem::Unreadable {
                 path,

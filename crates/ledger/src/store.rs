@@ -85,6 +85,9 @@ pub enum CreateError {
         /// Its commit.
         head: ObjectId,
     },
+    /// The branch cannot be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
     /// It could not be written.
     #[error(transparent)]
     Write(#[from] WriteError),
@@ -189,6 +192,13 @@ impl Ledger {
             source,
         })?;
         let ledger = Self { repo };
+        let already = |head| CreateError::AlreadyThere {
+            path: path.to_owned(),
+            head,
+        };
+        if let Some(head) = ledger.try_head()? {
+            return Err(already(head));
+        }
         let tree = ledger
             .repo
             .write_object(gix::objs::Tree::empty())
@@ -198,13 +208,8 @@ impl Ledger {
         durable::flush_objects(&ledger.repo, &[tree, commit]).map_err(WriteError::Flush)?;
         match ledger.move_branch(None, commit, author)? {
             Moved::Yes => Ok(ledger),
-            Moved::No { source, found } => Err(match found {
-                Some(head) => CreateError::AlreadyThere {
-                    path: path.to_owned(),
-                    head,
-                },
-                None => WriteError::Busy { attempts: 1, source }.into(),
-            }),
+            Moved::No { found: Some(head), .. } => Err(already(head)),
+            Moved::No { found: None, source } => Err(WriteError::Busy { attempts: 1, source }.into()),
         }
     }
 
