@@ -1,0 +1,13 @@
+[
+  ./config/networking.nix
+  ./config/system-path.nix
+  ./misc/assertions.nix
+  ./misc/nixpkgs.nix
+  ./misc/version.nix
+  ./services/misc/hello.nix
+  ./services/networking/ssh/sshd.nix
+  ./services/web-servers/darkhttpd.nix
+  ./system/activation/top-level.nix
+  ./system/boot/systemd.nix
+  ./system/etc/etc.nix
+]

@@ -1,0 +1,7 @@
+# Names that packages once had. Keep them sorted.
+lib: self: super:
+
+{
+  fortune-mod = self.fortune; # 2025-11-02
+  hello-unfree = throw "'hello-unfree' has been removed: it was only ever an example"; # 2026-01-19
+}

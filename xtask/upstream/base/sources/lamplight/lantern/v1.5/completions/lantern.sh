@@ -1,0 +1,1 @@
+complete -d lantern
