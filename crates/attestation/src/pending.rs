@@ -2,10 +2,12 @@
 //!
 //! A proposal is data from an untrusted place. Whoever signs it re-derives it first.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Sha256Digest,
+    Sha256Digest, StatementId,
     canonical::{self, JsonError},
     statement::{Claim, Exemption, Import},
     tuf::{Root, Targets},
@@ -17,8 +19,15 @@ use crate::{
 pub enum Proposal {
     /// The next root.
     Root(Box<Root>),
-    /// The top-level targets, or a release.
+    /// The top-level targets.
     Targets(Box<Targets>),
+    /// A release: the channel's targets, and the list of statements that they name by digest.
+    Release {
+        /// What is signed.
+        targets: Box<Targets>,
+        /// The statements that the release rests on.
+        statements: BTreeSet<StatementId>,
+    },
     /// A tree to trust unreviewed; each signer makes a statement of it.
     Exemption(Exemption),
     /// Upstream commits to import; each signer makes a statement of it.
@@ -40,7 +49,7 @@ impl Proposal {
     pub fn payload_digest(&self) -> Sha256Digest {
         match self {
             Self::Root(root) => Sha256Digest::of(canonical::to_vec(root)),
-            Self::Targets(targets) => Sha256Digest::of(canonical::to_vec(targets)),
+            Self::Targets(targets) | Self::Release { targets, .. } => Sha256Digest::of(canonical::to_vec(targets)),
             Self::Exemption(exemption) => Claim::Exemption(exemption.clone()).digest(),
             Self::Import(import) => Claim::Import(import.clone()).digest(),
         }

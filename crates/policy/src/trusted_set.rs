@@ -569,32 +569,53 @@ impl TrustedSet {
     }
 }
 
-/// Who has signed a proposal so far, judged as a client would: what a signer and a publisher look at.
-pub fn tally_proposal<T: Metadata>(
-    file: &Signed<T>,
-    keys: &BTreeMap<KeyId, Key>,
-    role_keys: &RoleKeys,
-    policy: &PolicyDocument,
-    keyring: &Keyring,
-    now: Time,
-) -> Tally {
-    let people = judge::People { policy, keyring };
-    judge::tally(&file.payload, &file.signatures, keys, role_keys, Some(&people), now)
+/// Who may sign a proposal: the keys and threshold of its role, and the people behind the keys.
+#[derive(Clone, Copy)]
+pub struct Electorate<'a> {
+    /// The role.
+    pub role: &'a RoleName,
+    /// The keys that `role_keys` names.
+    pub keys: &'a BTreeMap<KeyId, Key>,
+    /// Who of them, and how many.
+    pub role_keys: &'a RoleKeys,
+    /// Whose keys they are.
+    pub policy: &'a PolicyDocument,
+    /// The people's certificates.
+    pub keyring: &'a Keyring,
+    /// What is taken as now.
+    pub now: Time,
 }
 
-/// Whether a proposal has the signatures that it takes.
-pub fn require_proposal<T: Metadata>(
-    file: &Signed<T>,
-    keys: &BTreeMap<KeyId, Key>,
-    role_keys: &RoleKeys,
-    name: &RoleName,
-    policy: &PolicyDocument,
-    keyring: &Keyring,
-    now: Time,
-) -> Result<(), Shortfall> {
-    tally_proposal(file, keys, role_keys, policy, keyring, now)
-        .require(name, role_keys.threshold)
-        .map(|_| ())
+/// Judges the signatures of a proposal as a client would. With enough of them it is also finished: with exactly
+/// as many as it takes, those with the lowest key ids, sorted, so that whoever finishes it from the same
+/// signatures makes the same file.
+pub fn assemble<T: Metadata>(proposal: &Signed<T>, electorate: &Electorate<'_>) -> (Tally, Option<Signed<T>>) {
+    let Electorate { role, keys, role_keys, policy, keyring, now } = *electorate;
+    let people = judge::People { policy, keyring };
+    let tally = judge::tally(&proposal.payload, &proposal.signatures, keys, role_keys, Some(&people), now);
+    let Ok(vouches) = tally.clone().require(role, role_keys.threshold) else { return (tally, None) };
+    let mut good: Vec<KeyId> = vouches.into_iter().map(|vouch| vouch.key).collect();
+    good.sort();
+    good.truncate(role_keys.threshold as usize);
+    let mut signatures: Vec<_> = proposal.signatures.clone();
+    signatures.retain(|signature| good.contains(&signature.keyid));
+    signatures.sort();
+    // Two signatures by one key (two encodings, two dates) are one voice: the first that is good is kept.
+    signatures.retain(|signature| {
+        let alone = judge::tally(&proposal.payload, std::slice::from_ref(signature), keys, role_keys, Some(&people), now);
+        !alone.vouches.is_empty()
+    });
+    signatures.dedup_by(|a, b| a.keyid == b.keyid);
+    let finished = Signed { claims: proposal.claims.clone(), payload: proposal.payload.clone(), signatures };
+    (tally, Some(finished))
+}
+
+/// Whether finished metadata has the signatures that it takes.
+pub fn require_signed<T: Metadata>(file: &Signed<T>, electorate: &Electorate<'_>) -> Result<(), Shortfall> {
+    let Electorate { role, keys, role_keys, policy, keyring, now } = *electorate;
+    let people = judge::People { policy, keyring };
+    let tally = judge::tally(&file.payload, &file.signatures, keys, role_keys, Some(&people), now);
+    tally.require(role, role_keys.threshold).map(|_| ())
 }
 
 fn top_level_role<'a>(judging: &'a Root, name: &'static str) -> Result<&'a RoleKeys, TrustError> {

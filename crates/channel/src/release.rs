@@ -1,0 +1,184 @@
+//! What a release is made of: the same bytes on every machine that has the same commit.
+//!
+//! Nothing here is chosen. From the upstream commit, the policy and the releases before follow the tarball, the
+//! list of releases and the targets that people sign; whoever signs derives all of it again from their own clone.
+
+use std::{collections::BTreeMap, io::Write, num::NonZero};
+
+use attestation::{
+    ChainId, ChannelName, GitOid, RoleName, Sha256Digest, StatementId, Time, canonical,
+    chain::{ChannelPolicy, Release, ReleaseMark, StatementList},
+    tuf::{Metadata as _, SPEC_VERSION, TargetFile, Targets},
+};
+use importer::{Extra, NarError, ObjectError, ObjectId, Repository};
+use serde::{Deserialize, Serialize};
+
+use crate::tarball::{self, Contents, PackError};
+
+/// The name of the tarball that nix-channel asks for.
+pub const TARBALL: &str = "nixexprs.tar.xz";
+/// The name of the list of releases.
+pub const RELEASES: &str = "releases.json";
+/// The name of the list of statements.
+pub const STATEMENTS: &str = "statements.txt";
+
+/// What a release follows from.
+pub struct Inputs<'a> {
+    /// The chain.
+    pub chain: ChainId,
+    /// The version of the root in force.
+    pub root_version: u64,
+    /// The channel.
+    pub channel: &'a ChannelName,
+    /// Its entry in the policy.
+    pub policy: &'a ChannelPolicy,
+    /// The releases before, oldest first, each with the digest of its payload.
+    pub before: &'a [(Release, Sha256Digest)],
+    /// The upstream commit.
+    pub commit: ObjectId,
+    /// When the release was proposed.
+    pub time: Time,
+    /// Every statement so far.
+    pub statements: &'a std::collections::BTreeSet<StatementId>,
+}
+
+/// A release, derived.
+pub struct Derived {
+    /// What people sign.
+    pub targets: Targets,
+    /// `releases.json`.
+    pub releases: Vec<u8>,
+    /// `statements.txt`.
+    pub statements: Vec<u8>,
+}
+
+/// Why a release could not be derived.
+#[derive(Debug, thiserror::Error)]
+pub enum DeriveError {
+    /// The commit or its objects cannot be read.
+    #[error(transparent)]
+    Object(#[from] ObjectError),
+    /// The tree has no NAR digest.
+    #[error("the channel's NAR digest could not be computed")]
+    Nar(#[from] NarError),
+    /// The tarball could not be made.
+    #[error(transparent)]
+    Pack(#[from] PackError),
+    /// Reading and writing.
+    #[error("the tarball could not be stored")]
+    Io(#[from] std::io::Error),
+}
+
+/// One line of `releases.json`: what clients need to audit what they have without git.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct ReleaseLine {
+    /// The sequence.
+    pub sequence: u64,
+    /// The upstream commit.
+    pub commit: GitOid,
+    /// When it was proposed.
+    pub time: Time,
+    /// `narHash` of the tree, as SRI.
+    pub tree_nar: String,
+    /// `narHash` of the channel, as SRI.
+    pub channel_nar: String,
+    /// SHA-256 of the list of statements.
+    pub statements: String,
+}
+
+#[derive(Serialize)]
+struct ReleaseFile<'a> {
+    chain: ChainId,
+    channel: &'a ChannelName,
+    releases: Vec<ReleaseLine>,
+}
+
+/// Derives the release. The tarball is written to `tarball`, on `threads` threads; its bytes do not depend on
+/// their number.
+pub fn derive(
+    repository: &Repository,
+    inputs: &Inputs<'_>,
+    threads: NonZero<u32>,
+    tarball: impl Write,
+) -> Result<Derived, DeriveError> {
+    let commit = repository.commit(inputs.commit)?;
+    let sequence = inputs.before.len() as u64 + 1;
+    let id = commit.id.to_string();
+    let version_suffix = format!("pre{sequence}.{}", &id[..12]);
+    let extras = extras(&id, &version_suffix);
+    let tree_nar = repository.tree_nar(commit.tree, &[])?.sha256;
+    let channel_nar = repository.tree_nar(commit.tree, &extras)?.sha256;
+    let top_directory = format!("{}-{version_suffix}", inputs.channel);
+    let contents = Contents {
+        tree: commit.tree,
+        extras: &extras,
+        top_directory: &top_directory,
+        mtime: u64::try_from(commit.committed).unwrap_or(0),
+    };
+    let packed = tarball::pack(repository, &contents, threads, tarball)?;
+    let release = Release {
+        channel: inputs.channel.clone(),
+        sequence,
+        previous: inputs.before.last().map(|(_, payload)| *payload),
+        root_version: inputs.root_version,
+        time: inputs.time,
+        commit: oid(commit.id),
+        tree: oid(commit.tree),
+        tree_nar,
+        channel_nar,
+        version_suffix,
+        statements: StatementList::of(inputs.statements),
+    };
+    let releases = releases_file(inputs, &release);
+    let statements = StatementList::text(inputs.statements).into_bytes();
+    let name = |file: &str| format!("{}/{file}", inputs.channel);
+    let listed = |bytes: &[u8]| TargetFile::new(bytes.len() as u64, Sha256Digest::of(bytes));
+    let targets = Targets {
+        type_tag: Targets::TYPE.to_owned(),
+        spec_version: SPEC_VERSION.to_owned(),
+        version: sequence,
+        expires: inputs.time.plus(inputs.policy.expires),
+        targets: BTreeMap::from([
+            (name(TARBALL), TargetFile::new(packed.length, packed.sha256)),
+            (name(RELEASES), listed(&releases)),
+            (name(STATEMENTS), listed(&statements)),
+        ]),
+        delegations: None,
+        mark: Some(ReleaseMark {
+            chain: inputs.chain,
+            role: RoleName::from(inputs.channel.clone()),
+            release: Some(release),
+        }),
+    };
+    Ok(Derived { targets, releases, statements })
+}
+
+/// What a channel adds to upstream's tree, as NixOS's own channels do.
+fn extras(commit: &str, version_suffix: &str) -> [Extra; 3] {
+    let valid = "literal names of one component";
+    [
+        Extra::file(".git-revision", commit).expect(valid),
+        Extra::file(".version-suffix", version_suffix).expect(valid),
+        Extra::symlink("nixpkgs", ".").expect(valid),
+    ]
+}
+
+fn releases_file(inputs: &Inputs<'_>, newest: &Release) -> Vec<u8> {
+    let all = inputs.before.iter().map(|(release, _)| release).chain([newest]);
+    let lines = all.map(|release| ReleaseLine {
+        sequence: release.sequence,
+        commit: release.commit.clone(),
+        time: release.time,
+        tree_nar: release.tree_nar.to_sri(),
+        channel_nar: release.channel_nar.to_sri(),
+        statements: release.statements.sha256.to_string(),
+    });
+    let file = ReleaseFile { chain: inputs.chain, channel: inputs.channel, releases: lines.collect() };
+    canonical::to_vec(&file)
+}
+
+/// A git object id as the formats write it.
+pub fn oid(id: ObjectId) -> GitOid {
+    id.to_string().parse().expect("gix writes 40 lower-case hexadecimal digits for SHA-1")
+}
