@@ -37,7 +37,7 @@ impl ChangeSet {
 
 impl Repository {
     /// Compares two trees. Subtrees that are the same object are not read, so that time and memory follow the size of
-    /// the change; above a million changed files it is refused.
+    /// the change; above half a million changed files it is refused.
     pub fn change_set(&self, old_tree: ObjectId, new_tree: ObjectId) -> Result<ChangeSet, TreeError> {
         let mut changes = Vec::new();
         if old_tree != new_tree {

@@ -55,7 +55,7 @@ impl Listing {
 }
 
 impl Repository {
-    /// Lists every file of a tree. At most a million; see [`TreeError`] for what is refused.
+    /// Lists every file of a tree. At most half a million; see [`TreeError`] for what is refused.
     pub fn listing(&self, tree: ObjectId) -> Result<Listing, TreeError> {
         let mut files = Vec::new();
         self.list_into(tree, "", 0, &mut files)?;
