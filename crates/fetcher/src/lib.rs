@@ -2,16 +2,21 @@
 //!
 //! * [`Transport`]: the seam to the outside, with [`HttpTransport`] and [`FileTransport`]. What it gives is untrusted.
 //! * [`Resource`]: which files a channel has, and what their paths are.
+//! * [`update`], [`probe`]: the way from a subscription to an installed generation.
 //! * [`Progress`]: what is told on the way.
 
+mod download;
 mod file_transport;
 mod http;
 mod progress;
 mod resource;
+mod session;
 mod transport;
+mod update;
 
 pub use file_transport::FileTransport;
 pub use http::{HttpSetupError, HttpTransport, Pace};
 pub use progress::{Progress, Silent, Step};
 pub use resource::Resource;
 pub use transport::{Fault, Transport, TransportError};
+pub use update::{Bounds, MirrorFailure, Outcome, Update, UpdateError, probe, update};

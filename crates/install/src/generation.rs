@@ -77,7 +77,7 @@ pub struct Generation {
 #[serde(deny_unknown_fields)]
 pub struct Record {
     /// The chain.
-    pub chain: ChainId,
+    pub chain: Option<ChainId>,
     /// The release as it was signed.
     pub release: Release,
     /// The people who vouched for it.

@@ -4,6 +4,8 @@
 //! * [`Subscription`], [`Floors`], [`MetadataDir`]: what is wanted, what was seen, the signed files.
 //! * [`Generation`]: a release on this machine.
 //! * [`unpack`]: a channel's tarball becomes a directory and nothing else.
+//! * [`Unpacked`], [`Checked`]: the way from there to a generation, which only what crate `policy` has sealed can go.
+//! * [`verify`]: earns again, from the disk, that a generation is what people signed.
 
 mod file;
 mod floors;
@@ -12,9 +14,11 @@ mod history;
 mod lock;
 mod locked;
 mod metadata;
+mod stage;
 mod state;
 mod subscription;
 pub mod unpack;
+pub mod verify;
 
 pub use file::FileError;
 pub use floors::Floors;
@@ -23,6 +27,7 @@ pub use history::{Action, Event};
 pub use lock::LockError;
 pub use locked::{LockedState, Scratch, SubscribeError};
 pub use metadata::{MetadataDir, MetadataFile, MetadataFiles};
+pub use stage::{Checked, InstallError, Unpacked};
 pub use state::{FORMAT, State, StateError};
 pub use subscription::{BaseUrl, BaseUrlError, Floor, Subscription};
 pub use unpack::Limits;

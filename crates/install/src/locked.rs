@@ -16,7 +16,7 @@ use crate::{
     floors::Floors,
     generation::{Generation, GenerationNumber},
     history::{self, Action, Event},
-    lock::{Lock, LockError},
+    lock::Lock,
     metadata::{MetadataDir, MetadataFile},
     state::{State, StateError},
     subscription::Subscription,
@@ -92,20 +92,25 @@ impl LockedState {
         file::make_directory(&scratch)
     }
 
-    /// Follows what `subscription` says. To follow another chain or channel than so far needs `replace`; floors and
-    /// signed files that were seen of the old one stay.
-    pub fn subscribe(&self, subscription: &Subscription, replace: bool) -> Result<(), SubscribeError> {
+    /// Whether `subscription` may be followed: another chain or channel than so far only with `replace`.
+    pub fn may_follow(&self, subscription: &Subscription, replace: bool) -> Result<(), SubscribeError> {
         match self.subscription() {
             Ok(old) if !replace && (old.chain != subscription.chain || old.channel != subscription.channel) => {
-                return Err(SubscribeError::Other {
+                Err(SubscribeError::Other {
                     chain: old.chain,
                     channel: old.channel,
-                });
+                })
             }
-            Ok(_) | Err(StateError::NotSubscribed) => {}
-            Err(StateError::Malformed { .. }) if replace => {}
-            Err(error) => return Err(error.into()),
+            Ok(_) | Err(StateError::NotSubscribed) => Ok(()),
+            Err(StateError::Malformed { .. }) if replace => Ok(()),
+            Err(error) => Err(error.into()),
         }
+    }
+
+    /// Follows `subscription`, if it [may be](Self::may_follow). Floors and signed files that were seen of another
+    /// chain stay.
+    pub fn subscribe(&self, subscription: &Subscription, replace: bool) -> Result<(), SubscribeError> {
+        self.may_follow(subscription, replace)?;
         Ok(self
             .write_json(&self.subscription_file(), subscription)
             .map_err(StateError::from)?)

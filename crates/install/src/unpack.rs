@@ -5,6 +5,7 @@
 //! tree is decided afterwards, by its NAR hash.
 
 use std::{
+    borrow::Cow,
     cell::Cell,
     collections::HashMap,
     ffi::OsStr,
@@ -234,7 +235,7 @@ impl Tree<'_> {
                 write_file(entry, &on_disk)
             }
             EntryType::Symlink => {
-                let target = long_target.or_else(|| entry.link_name_bytes().map(|name| name.into_owned()));
+                let target = long_target.or_else(|| entry.link_name_bytes().map(Cow::into_owned));
                 let target = PathBuf::from(OsStr::from_bytes(&target.unwrap_or_default()));
                 self.add_leaf(&relative)?;
                 if !stays_inside(&relative, &target) {

@@ -1,0 +1,115 @@
+//! Earns again, from what is on the disk, that a generation is what people signed. It asks for no network and no
+//! freshness: a release stays authentic when its time is over.
+
+use attestation::{ChainId, ChannelName, Sha256Digest, Time, chain::Release};
+use nixstore::nar::{DiskError, hash_directory};
+use policy::{Keyring, TrustError, TrustedSet, Verified, keyring::KeyringError, trusted_set::Judge};
+
+use crate::{file::FileError, generation::Generation, metadata::MetadataFiles};
+
+/// Why a generation is not verified.
+#[derive(Debug, thiserror::Error)]
+pub enum VerifyError {
+    /// Not all signed files of this chain and channel are there.
+    #[error("there is no {missing} of channel {channel}")]
+    Incomplete {
+        /// What is missing.
+        missing: &'static str,
+        /// The channel.
+        channel: ChannelName,
+    },
+    /// The certificates cannot be read.
+    #[error("the certificates are refused")]
+    Keyring(#[from] KeyringError),
+    /// The signed files are refused.
+    #[error(transparent)]
+    Trust(#[from] TrustError),
+    /// The tree is not the signed one.
+    #[error("the tree has NAR SHA-256 {found}, signed is {expected}")]
+    OtherTree {
+        /// What was signed.
+        expected: Sha256Digest,
+        /// What is there.
+        found: Sha256Digest,
+    },
+    /// The tree cannot be hashed.
+    #[error("cannot hash the tree")]
+    Hash(#[from] DiskError),
+    /// The files cannot be read.
+    #[error(transparent)]
+    File(#[from] FileError),
+}
+
+/// The release that a generation's signed files vouch for, under the chain's pinned root. `newer_keyring` are the
+/// certificates seen since, whose revocations count here too.
+pub fn release(
+    generation: &Generation,
+    chain: ChainId,
+    channel: &ChannelName,
+    newer_keyring: &[u8],
+    now: Time,
+) -> Result<Verified<Release>, VerifyError> {
+    let files = generation.metadata(channel).load()?;
+    let mut keyring = Keyring::from_bytes(&files.keyring)?;
+    if !newer_keyring.is_empty() {
+        keyring.add(newer_keyring)?;
+    }
+    let set = replay(&files, chain, channel, keyring, Judge::Authentic, now)?;
+    Ok(set.release(channel)?)
+}
+
+/// The state of trust after all kept files, each verified again.
+pub fn replay(
+    files: &MetadataFiles,
+    chain: ChainId,
+    channel: &ChannelName,
+    keyring: Keyring,
+    judge: Judge,
+    now: Time,
+) -> Result<TrustedSet, VerifyError> {
+    let there = |file: &Option<Vec<u8>>, missing| {
+        file.clone().ok_or_else(|| VerifyError::Incomplete {
+            missing,
+            channel: channel.clone(),
+        })
+    };
+    let set = roots(files, chain, keyring, judge, now)?;
+    let mut set = set.ok_or_else(|| VerifyError::Incomplete {
+        missing: "root",
+        channel: channel.clone(),
+    })?;
+    set.update_timestamp(&there(&files.timestamp, "timestamp")?)?;
+    set.update_snapshot(&there(&files.snapshot, "snapshot")?)?;
+    set.update_targets(&there(&files.targets, "targets")?)?;
+    set.update_delegated(channel.as_str(), "targets", &there(&files.channel, "release")?)?;
+    Ok(set)
+}
+
+/// Whether the unpacked channel of a generation is the one of the release.
+pub fn tree(generation: &Generation, release: &Verified<Release>) -> Result<(), VerifyError> {
+    let expected = release.get().channel_nar;
+    let found = hash_directory(&generation.nixexprs())?.sha256;
+    if found == expected {
+        Ok(())
+    } else {
+        Err(VerifyError::OtherTree { expected, found })
+    }
+}
+
+/// The state of trust after the kept roots, from the pinned one on. `None` when not even that is there.
+pub fn roots(
+    files: &MetadataFiles,
+    chain: ChainId,
+    keyring: Keyring,
+    judge: Judge,
+    now: Time,
+) -> Result<Option<TrustedSet>, TrustError> {
+    let Some((first, later)) = files.roots.split_first() else {
+        return Ok(None);
+    };
+    let mut set = TrustedSet::pinned(chain, first, keyring, judge, now)?;
+    for root in later {
+        set.update_root(root)?;
+    }
+    Ok(Some(set))
+}

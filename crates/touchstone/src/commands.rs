@@ -1,0 +1,10 @@
+//! One subcommand a file.
+
+pub(crate) mod completions;
+pub(crate) mod list;
+pub(crate) mod man;
+pub(crate) mod rollback;
+pub(crate) mod status;
+pub(crate) mod subscribe;
+pub(crate) mod update;
+pub(crate) mod verify;
