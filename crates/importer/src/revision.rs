@@ -96,6 +96,12 @@ impl Repository {
         Ok(false)
     }
 
+    /// Whether a ref, such as the one that [`Repository::fetch_upstream`] moves, contains the commit.
+    pub fn is_on_branch(&self, commit: ObjectId, reference: &str) -> Result<bool, ResolveError> {
+        let tip = self.resolve(reference)?;
+        Ok(self.is_ancestor(commit, tip)?)
+    }
+
     /// Counts the commits that `to` reaches and `from` does not, as `git rev-list --count from..to` does, which stops
     /// looking where commit times say that nothing more can come: among commits with wrong clocks it may count too many.
     pub fn commit_range(&self, from: ObjectId, to: ObjectId) -> Result<CommitRange, ObjectError> {

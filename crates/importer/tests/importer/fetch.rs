@@ -57,7 +57,13 @@ fn takes_one_branch_and_nothing_else() {
             new: two
         }
     );
-    assert!(clone.is_ancestor(one, clone.resolve(INTO).unwrap()).unwrap());
+    assert!(clone.is_on_branch(one, INTO).unwrap() && clone.is_on_branch(two, INTO).unwrap());
+    let elsewhere = world.git(&["commit-tree", "-p", "HEAD", "-m", "elsewhere", "HEAD^{tree}"]);
+    world.git(&["update-ref", "refs/heads/other", &elsewhere]);
+    clone
+        .fetch_upstream(&url, "other", "refs/touchstone/upstream/other")
+        .unwrap();
+    assert!(!clone.is_on_branch(clone.resolve(&elsewhere).unwrap(), INTO).unwrap());
 }
 
 #[test]
@@ -88,6 +94,34 @@ fn refuses_a_rewritten_upstream_and_names_both_tips() {
     ));
     world.git(&["reset", "--quiet", "--hard", &honest.to_string()]);
     clone.fetch_upstream(&upstream(&world), "main", INTO).unwrap();
+}
+
+#[test]
+fn a_fetch_that_was_cut_off_is_no_obstacle() {
+    let world = World::new();
+    let one = world.commit("one");
+    let clone = clone_of(&world);
+    clone.fetch_upstream(&upstream(&world), "main", INTO).unwrap();
+    // Killed between fetching and taking over, with a tip that upstream has withdrawn since.
+    world.git(&["commit", "--quiet", "--allow-empty", "--message", "withdrawn"]);
+    let incoming = "refs/touchstone/incoming/touchstone/upstream/unstable";
+    world.git(&[
+        "push",
+        "--quiet",
+        world.beside("clone").to_str().unwrap(),
+        &format!("HEAD:{incoming}"),
+    ]);
+    world.git(&["reset", "--quiet", "--hard", "HEAD^"]);
+    let two = world.commit("two");
+    let fetched = clone.fetch_upstream(&upstream(&world), "main", INTO).unwrap();
+    assert_eq!(
+        fetched,
+        Fetched {
+            old: Some(one),
+            new: two
+        }
+    );
+    assert_eq!(refs(&world), format!("{INTO} {two}"));
 }
 
 #[test]
