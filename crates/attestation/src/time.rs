@@ -44,6 +44,11 @@ impl Time {
         Self::from_unix(self.0.saturating_add(i64::try_from(duration.0).unwrap_or(i64::MAX)))
     }
 
+    /// This time less `duration`, at least the beginning of 1970.
+    pub fn minus(self, duration: Seconds) -> Self {
+        Self::from_unix(self.0.saturating_sub(i64::try_from(duration.0).unwrap_or(i64::MAX)))
+    }
+
     /// How long after `earlier` this is; zero if it is not after it.
     pub fn since(self, earlier: Self) -> Seconds {
         Seconds(u64::try_from(self.0 - earlier.0).unwrap_or(0))

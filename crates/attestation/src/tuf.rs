@@ -32,10 +32,13 @@ pub trait Metadata: Serialize + DeserializeOwned + Clone + Debug {
     fn version(&self) -> u64;
     /// When it stops being current.
     fn expires(&self) -> Time;
+    /// When people were asked to sign it, as its dates imply under `policy`: nobody honest signed it long before.
+    /// `None` for what no person signs.
+    fn proposed_at(&self, policy: &PolicyDocument) -> Option<Time>;
 }
 
 macro_rules! metadata {
-    ($name:ident, $tag:literal) => {
+    ($name:ident, $tag:literal, $proposed_at:expr) => {
         impl Metadata for $name {
             const TYPE: &'static str = $tag;
             fn type_tag(&self) -> &str {
@@ -49,6 +52,10 @@ macro_rules! metadata {
             }
             fn expires(&self) -> Time {
                 self.expires
+            }
+            fn proposed_at(&self, policy: &PolicyDocument) -> Option<Time> {
+                let proposed_at: fn(&Self, &PolicyDocument) -> Option<Time> = $proposed_at;
+                proposed_at(self, policy)
             }
         }
     };
@@ -228,10 +235,19 @@ pub struct Targets {
     pub mark: Option<ReleaseMark>,
 }
 
-metadata!(Root, "root");
-metadata!(Timestamp, "timestamp");
-metadata!(Snapshot, "snapshot");
-metadata!(Targets, "targets");
+metadata!(Root, "root", |root, _| {
+    let own = root.policy.as_ref()?;
+    Some(root.expires.minus(own.freshness.root))
+});
+metadata!(Timestamp, "timestamp", |_, _| None);
+metadata!(Snapshot, "snapshot", |_, _| None);
+metadata!(Targets, "targets", |targets, policy| {
+    let release = targets.mark.as_ref().and_then(|mark| mark.release.as_ref());
+    Some(release.map_or_else(
+        || targets.expires.minus(policy.freshness.targets),
+        |release| release.time,
+    ))
+});
 
 impl TargetFile {
     /// A file of this length and digest.

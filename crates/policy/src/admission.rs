@@ -10,8 +10,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use attestation::{
     Class, Content, Delta, PersonName, RoleName, StatementId, UnitPath,
+    chain::ChannelPolicy,
     statement::{Claim, Exemption, Import, Review, Statement, Verdict},
-    unit::FindingLevel,
+    unit::{FindingLevel, PARTITION_VERSION},
 };
 use serde::Serialize;
 
@@ -86,11 +87,11 @@ pub struct JudgedUnit {
     pub state: UnitState,
 }
 
-/// Every changed unit of an import, judged.
+/// Every changed unit of an import, judged. Only [`admit`] makes one, and nothing changes it: [`verify_import`]
+/// believes what it says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Admission {
-    /// In the order in which the changes came.
-    pub units: Vec<JudgedUnit>,
+    units: Vec<JudgedUnit>,
 }
 
 /// Why an import is not admitted.
@@ -109,6 +110,16 @@ pub enum AdmissionRefusal {
     /// The changes are not those that the import names.
     #[error("the import names other changes than those that were judged")]
     OtherDeltas,
+    /// The import is of something else than the policy's channel.
+    #[error("the import's {member} is {found:?}, the policy's is {expected:?}")]
+    NotThePolicys {
+        /// Which member.
+        member: &'static str,
+        /// What the policy says; empty where it says nothing.
+        expected: String,
+        /// What the import says.
+        found: String,
+    },
     /// Nobody of the channel's people made the import statement.
     #[error("nobody of role {role} has made this import's statement")]
     NoStatement {
@@ -143,7 +154,12 @@ pub fn admit(court: &Court<'_>, changes: Vec<ChangedUnit>, statements: &[Verifie
 }
 
 impl Admission {
-    /// Whether every unit is covered; else which is the first that is not.
+    /// Every changed unit, in the order in which the changes came.
+    pub fn units(&self) -> &[JudgedUnit] {
+        &self.units
+    }
+
+    /// The units that are not covered.
     pub fn open(&self) -> impl Iterator<Item = &JudgedUnit> {
         self.units
             .iter()
@@ -158,8 +174,9 @@ pub fn verify_import(
     admission: &Admission,
     statements: &[Verified<Statement>],
 ) -> Result<Verified<Import>, AdmissionRefusal> {
+    let channel = channel_of(court, import)?;
     let deltas: Vec<Delta> = admission.units.iter().map(|unit| unit.changed.delta.clone()).collect();
-    if Delta::list_digest(&deltas) != import.deltas {
+    if Delta::list_digest(&deltas) != import.deltas || deltas.len() as u64 != import.delta_count {
         return Err(AdmissionRefusal::OtherDeltas);
     }
     if let Some(first) = admission.open().next() {
@@ -170,8 +187,7 @@ pub fn verify_import(
             first: first.changed.delta.unit.clone(),
         });
     }
-    let channel = court.policy.channels.get(&import.channel);
-    let role_name = channel.map_or_else(|| role("none"), |channel| channel.release.role.clone());
+    let role_name = channel.release.role.clone();
     let vouches = vouches_of_claim(court, &Claim::Import(import.clone()), &role_name, statements);
     if vouches.is_empty() {
         return Err(AdmissionRefusal::NoStatement { role: role_name });
@@ -179,7 +195,38 @@ pub fn verify_import(
     Ok(Verified::new(import.clone(), court.evidence(role_name, 1, vouches)))
 }
 
-/// The exemptions that root's threshold of people made: each sealed.
+/// The policy's entry for the import's channel, if everything that the import says of it is what the policy says.
+fn channel_of<'a>(court: &Court<'a>, import: &Import) -> Result<&'a ChannelPolicy, AdmissionRefusal> {
+    let same = |member, found: &str, expected: &str| {
+        if found == expected {
+            Ok(())
+        } else {
+            Err(AdmissionRefusal::NotThePolicys {
+                member,
+                expected: expected.to_owned(),
+                found: found.to_owned(),
+            })
+        }
+    };
+    let Some(channel) = court.policy.channels.get(&import.channel) else {
+        return Err(AdmissionRefusal::NotThePolicys {
+            member: "channel",
+            expected: String::new(),
+            found: import.channel.to_string(),
+        });
+    };
+    same("upstream", &import.upstream, &channel.upstream)?;
+    same("branch", &import.branch, &channel.branch)?;
+    same(
+        "partition",
+        &import.partition.to_string(),
+        &PARTITION_VERSION.to_string(),
+    )?;
+    Ok(channel)
+}
+
+/// The exemptions that root's threshold of people made, for channels of the policy, that still exempt something:
+/// each sealed.
 pub fn exemptions(court: &Court<'_>, statements: &[Verified<Statement>]) -> Vec<Verified<Exemption>> {
     let root = role("root");
     let needed = court
@@ -190,7 +237,10 @@ pub fn exemptions(court: &Court<'_>, statements: &[Verified<Statement>]) -> Vec<
         .unwrap_or(0);
     let mut distinct: BTreeMap<_, &Exemption> = BTreeMap::new();
     for statement in statements {
-        if let Claim::Exemption(exemption) = &statement.get().claim {
+        if let Claim::Exemption(exemption) = &statement.get().claim
+            && exemption.until > court.now
+            && court.policy.channels.contains_key(&exemption.channel)
+        {
             distinct.insert(statement.get().claim.digest(), exemption);
         }
     }
@@ -220,7 +270,8 @@ pub fn vouches_of_claim(
     let mut by_person: BTreeMap<&PersonName, Vouch> = BTreeMap::new();
     for statement in statements {
         let author = &statement.get().author;
-        if statement.get().claim == *claim
+        if statement.get().chain == court.chain()
+            && statement.get().claim == *claim
             && members.people.contains(author)
             && let Some(vouch) = statement.evidence().vouches.first()
         {
@@ -251,6 +302,10 @@ impl<'a> Opinions<'a> {
         };
         for statement in statements {
             let Statement { author, claim, .. } = statement.get();
+            // Of another chain, by somebody who has the same name there.
+            if statement.get().chain != court.chain() {
+                continue;
+            }
             // Somebody who was removed from every role says nothing any more.
             if !court.policy.roles.values().any(|role| role.people.contains(author)) {
                 continue;

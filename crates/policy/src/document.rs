@@ -67,6 +67,12 @@ pub enum PolicyRefusal {
     /// A rule that nothing reaches, because an earlier one matches all that it matches.
     #[error("rule {0} can never match: an earlier rule already matches everything it does")]
     Unreachable(usize),
+    /// A rule that asks for a finding and for none.
+    #[error("rule {0} can never match: it has both finding-level and without-findings")]
+    Contradictory(usize),
+    /// A threshold where it would mean nothing.
+    #[error("roles.{0} has a threshold; it counts for root and targets only, a channel has its own")]
+    IdleThreshold(RoleName),
     /// No rule for the rest.
     #[error("the last rule must match every change (no paths, class, finding-level or without-findings)")]
     NoCatchAll,
@@ -177,6 +183,10 @@ fn check_roles(policy: &PolicyDocument) -> Result<(), PolicyRefusal> {
                 person: person.clone(),
             });
         }
+        // Somebody would take it for a rule that holds.
+        if role.threshold.is_some() && !matches!(name.as_str(), "root" | "targets") {
+            return Err(PolicyRefusal::IdleThreshold(name.clone()));
+        }
     }
     let Some((people, threshold)) = root_role(policy) else {
         return Err(PolicyRefusal::MissingRole(root_name()));
@@ -240,6 +250,9 @@ fn check_rules(policy: &PolicyDocument) -> Result<(), PolicyRefusal> {
                 });
             }
         }
+        if rule.finding_level.is_some() && rule.without_findings {
+            return Err(PolicyRefusal::Contradictory(number));
+        }
         if policy.rules[..index].iter().any(|earlier| covers(earlier, rule)) {
             return Err(PolicyRefusal::Unreachable(number));
         }
@@ -257,7 +270,11 @@ fn matches_everything(rule: &ReviewRule) -> bool {
 /// Whether `earlier` certainly matches whatever `later` matches.
 fn covers(earlier: &ReviewRule, later: &ReviewRule) -> bool {
     let paths = earlier.paths.is_empty()
-        || !later.paths.is_empty() && later.paths.iter().all(|path| earlier.paths.contains(path));
+        || !later.paths.is_empty()
+            && later
+                .paths
+                .iter()
+                .all(|path| earlier.paths.iter().any(|pattern| glob_covers(pattern, path)));
     let class = earlier.class.is_none() || earlier.class == later.class;
     let level = match (earlier.finding_level, later.finding_level) {
         (None, _) => true,
@@ -292,6 +309,27 @@ fn glob(pattern: &str, path: &str) -> bool {
     glob_components(&pattern, &path)
 }
 
+/// Whether `pattern` certainly matches whatever the pattern `other` matches.
+fn glob_covers(pattern: &str, other: &str) -> bool {
+    let pattern: Vec<_> = pattern.split('/').collect();
+    let other: Vec<_> = other.split('/').collect();
+    components_cover(&pattern, &other)
+}
+
+fn components_cover(pattern: &[&str], other: &[&str]) -> bool {
+    match (pattern, other) {
+        ([], []) => true,
+        (["**", rest @ ..], _) => (0..=other.len()).any(|skip| components_cover(rest, &other[skip..])),
+        // It stands for any number of components; no other pattern does.
+        (_, ["**", ..]) => false,
+        // Read as text, `*` is matched by `*` only.
+        ([first, rest @ ..], [component, others @ ..]) => {
+            glob_component(first.as_bytes(), component.as_bytes()) && components_cover(rest, others)
+        }
+        _ => false,
+    }
+}
+
 fn glob_components(pattern: &[&str], path: &[&str]) -> bool {
     match (pattern, path) {
         ([], []) => true,
@@ -315,6 +353,23 @@ fn glob_component(pattern: &[u8], text: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_pattern_covers_what_it_matches_more_of() {
+        for (pattern, other, expected) in [
+            ("lib/**", "lib/foo", true),
+            ("lib/**", "lib/*/x", true),
+            ("lib/**", "lib/**", true),
+            ("**", "a/**/b", true),
+            ("**/xz", "pkgs/**/xz", true),
+            ("pkgs/*", "pkgs/a*", true),
+            ("pkgs/*", "pkgs/**", false),
+            ("pkgs/a*", "pkgs/*", false),
+            ("lib/foo", "lib/**", false),
+        ] {
+            assert_eq!(glob_covers(pattern, other), expected, "{pattern} over {other}");
+        }
+    }
 
     #[test]
     fn a_pattern_matches_within_and_across_components() {

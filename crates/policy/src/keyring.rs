@@ -15,11 +15,11 @@ use sequoia_openpgp::{
     Cert,
     cert::CertParser,
     crypto::mpi::PublicKey,
-    packet::{Key, key},
+    packet::{Key, Signature, key},
     parse::Parse as _,
     policy::StandardPolicy,
     serialize::MarshalInto as _,
-    types::{Curve, RevocationStatus, RevocationType},
+    types::{Curve, RevocationType},
 };
 
 use crate::signature::KeyMaterial;
@@ -128,8 +128,9 @@ impl Keyring {
         }
         let mut digests = Vec::new();
         for (digest, cert) in read {
-            let merged = match self.certificates.remove(&digest) {
-                Some(known) => known.merge_public(cert).map_err(malformed)?,
+            // Copied, so that a failed merge loses no packet that was known.
+            let merged = match self.certificates.get(&digest) {
+                Some(known) => known.clone().merge_public(cert).map_err(malformed)?,
                 None => cert,
             };
             self.certificates.insert(digest, merged);
@@ -209,7 +210,6 @@ impl Keyring {
             at,
             reason: error.to_string(),
         };
-        let revoked = |status: RevocationStatus<'_>| is_revoked(&status, at);
         let is_wanted = |found: Option<Fingerprint>| found.as_ref() == Some(wanted);
         if !cert.keys().any(|key| is_wanted(fingerprint(key.key()))) {
             return Err(CertificateRefusal::NoSuchKey {
@@ -217,10 +217,13 @@ impl Keyring {
                 key: wanted.clone(),
             });
         }
-        // Asked of the whole certificate, not of the part valid at `at`: a revocation is never outlived.
-        let subkey = cert.keys().subkeys().find(|key| is_wanted(fingerprint(key.key())));
-        let subkey_is_revoked = subkey.is_some_and(|key| revoked(key.revocation_status(&policy, system_time(at))));
-        if subkey_is_revoked || revoked(cert.revocation_status(&policy, system_time(at))) {
+        let mut subkeys = cert.keys().subkeys().filter(|key| is_wanted(fingerprint(key.key())));
+        if cert
+            .primary_key()
+            .self_revocations()
+            .any(|revocation| subtracts(revocation, at))
+            || subkeys.any(|key| key.self_revocations().any(|revocation| subtracts(revocation, at)))
+        {
             return Err(CertificateRefusal::Revoked { key: wanted.clone() });
         }
         let valid = cert.with_policy(&policy, system_time(at)).map_err(not_valid)?;
@@ -248,17 +251,15 @@ fn usable_material<R: key::KeyRole>(
     })
 }
 
-fn is_revoked(status: &RevocationStatus<'_>, at: Time) -> bool {
-    let RevocationStatus::Revoked(signatures) = status else {
-        return false;
-    };
-    signatures.iter().any(|signature| {
-        let hard = signature
-            .reason_for_revocation()
-            .is_none_or(|(reason, _)| reason.revocation_type() == RevocationType::Hard);
-        let since = signature.signature_creation_time();
-        hard || since.is_none_or(|since| since <= system_time(at))
-    })
+/// Whether a revocation that the certificate's own primary key made takes its key away at `at`: a hard one
+/// always, a soft one from its date on. OpenPGP lets a soft one expire, and lets a newer self-signature override
+/// it; here nothing gives back what a revocation took, since whoever stole the primary key could.
+fn subtracts(revocation: &Signature, at: Time) -> bool {
+    let hard = revocation
+        .reason_for_revocation()
+        .is_none_or(|(reason, _)| reason.revocation_type() == RevocationType::Hard);
+    let since = revocation.signature_creation_time();
+    hard || since.is_none_or(|since| since <= system_time(at))
 }
 
 fn material(mpis: &PublicKey) -> Option<KeyMaterial> {

@@ -16,8 +16,8 @@ use crate::{
     signature::KeyMaterial,
 };
 
-/// The longest that a root may stay current beyond what its policy says: the day within which a proposal is
-/// signed.
+/// How much earlier than its proposal a signature may be dated: the day by which a signer lets the dates of a
+/// proposal differ from the clock.
 pub const CANDIDATE_WINDOW: Seconds = Seconds::days(1);
 
 /// Why a root is refused, when it is made and when it is met.
@@ -124,26 +124,16 @@ type Derived = (BTreeMap<KeyId, Key>, BTreeMap<RoleName, RoleKeys>);
 
 fn derive(policy: &PolicyDocument, keyring: &Keyring) -> Result<Derived, RootRefusal> {
     let mut keys = BTreeMap::new();
-    let mut materials: BTreeMap<Sha256Digest, KeyId> = BTreeMap::new();
-    let mut enter = |id: KeyId, key: Key| {
-        let material = Sha256Digest::of(canonical::to_vec(&key.keyval));
-        match materials.insert(material, id.clone()) {
-            Some(first) if first != id => Err(RootRefusal::SameMaterial { first, second: id }),
-            _ => Ok(keys.insert(id, key)),
-        }
-    };
+    distinct_materials(policy, keyring)?;
     let root_role = &policy.roles[&role("root")];
     let root_threshold = root_role.threshold.unwrap_or(0);
     let targets_role = policy.roles.get(&role("targets")).unwrap_or(root_role);
     let online = online_key(policy)?;
     let online_id = plain_key_id(&online);
-    enter(online_id.clone(), online)?;
-
-    // Every person's TUF key is resolved, channel roles included, so that one material under two names
-    // shows wherever it stands.
+    keys.insert(online_id.clone(), online);
     for (name, person) in &policy.people {
         let (id, key) = person_key(name, person, keyring)?;
-        enter(id, key)?;
+        keys.insert(id, key);
     }
     let mut roles = BTreeMap::new();
     for (name, people, threshold) in [
@@ -181,6 +171,28 @@ fn derive(policy: &PolicyDocument, keyring: &Keyring) -> Result<Derived, RootRef
     Ok((keys, roles))
 }
 
+/// One key material under two ids would make two people of one token, in whatever encoding it stands and whether
+/// it signs metadata or statements only. (The creation time is part of a fingerprint, so anybody can wrap another's
+/// key into a fingerprint of their own.)
+fn distinct_materials(policy: &PolicyDocument, keyring: &Keyring) -> Result<(), RootRefusal> {
+    let online = online_material(policy)?;
+    let mut seen = BTreeMap::from([(online.identity(), plain_key_id(&online.to_tuf()))]);
+    for (name, person) in &policy.people {
+        for key in &person.keys {
+            let material = keyring.key_material(person.certificate, key);
+            let material = material.map_err(|source| RootRefusal::Key {
+                person: name.clone(),
+                source,
+            })?;
+            let second = KeyId::from(key.clone());
+            if let Some(first) = seen.insert(material.identity(), second.clone()) {
+                return Err(RootRefusal::SameMaterial { first, second });
+            }
+        }
+    }
+    Ok(())
+}
+
 fn sorted(mut keyids: Vec<KeyId>) -> Vec<KeyId> {
     keyids.sort();
     keyids
@@ -203,6 +215,10 @@ fn person_key(name: &PersonName, person: &Person, keyring: &Keyring) -> Result<(
 }
 
 fn online_key(policy: &PolicyDocument) -> Result<Key, RootRefusal> {
+    Ok(online_material(policy)?.to_tuf())
+}
+
+fn online_material(policy: &PolicyDocument) -> Result<KeyMaterial, RootRefusal> {
     let bytes: Option<[u8; 32]> = data_encoding::HEXLOWER
         .decode(policy.online_key.as_bytes())
         .ok()
@@ -210,7 +226,7 @@ fn online_key(policy: &PolicyDocument) -> Result<Key, RootRefusal> {
     let key = bytes
         .and_then(|bytes| VerifyingKey::from_bytes(&bytes).ok())
         .filter(|key| !key.is_weak());
-    Ok(KeyMaterial::Ed25519(key.ok_or(PolicyRefusal::OnlineKey)?).to_tuf())
+    Ok(KeyMaterial::Ed25519(key.ok_or(PolicyRefusal::OnlineKey)?))
 }
 
 /// The key id of a plain key: SHA-256 of its canonical form.
@@ -286,7 +302,12 @@ pub fn chain_mark(chain: ChainId, name: &'static str) -> ChainMark {
 
 /// Who the person with this TUF key is.
 pub(crate) fn owner<'a>(policy: &'a PolicyDocument, key: &KeyId) -> Option<(&'a PersonName, &'a Person)> {
-    policy.people.iter().find(|(_, person)| tuf_key_id(person) == *key)
+    // Asked also of a root that was not checked yet, where somebody may have no key at all.
+    let first = |person: &Person| person.keys.first().cloned().map(KeyId::from);
+    policy
+        .people
+        .iter()
+        .find(|(_, person)| first(person).as_ref() == Some(key))
 }
 
 /// Whether `channel` is one of the policy's.

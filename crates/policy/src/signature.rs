@@ -38,10 +38,18 @@ pub enum SignatureRefusal {
         /// What was taken as now.
         now: Time,
     },
-    /// The policy ends the person's keys earlier.
-    #[error("dated {found}, after the policy's not-after {not_after}")]
-    AfterPolicy {
+    /// Dated long before the file was proposed.
+    #[error("dated {found}, more than a day before what it signs was proposed ({proposed})")]
+    BeforeProposal {
         /// The signature's creation time.
+        found: Time,
+        /// When it was proposed, as its own dates say.
+        proposed: Time,
+    },
+    /// The policy ends the person's keys earlier.
+    #[error("judged at {found}, the policy ends the person's keys at {not_after}")]
+    AfterPolicy {
+        /// The moment that was judged: the signature's creation time, or now.
         found: Time,
         /// The person's `not-after`.
         not_after: Time,
@@ -69,7 +77,8 @@ pub(crate) enum KeyMaterial {
 const MIN_RSA_BITS: usize = 2048;
 
 impl KeyMaterial {
-    /// Reads TUF's encoding, and only the spelling that [`Self::to_tuf`] writes.
+    /// Reads TUF's encoding. On our chains only the spelling that [`Self::to_tuf`] writes is met: a root's keys are
+    /// derived again.
     pub(crate) fn from_tuf(key: &tuf::Key) -> Result<Self, SignatureRefusal> {
         let text = |value: &serde_json::Value| value.as_str().map(str::to_owned);
         let material = match (key.keytype.as_str(), key.scheme.as_str()) {
@@ -135,6 +144,14 @@ impl KeyMaterial {
             keytype: keytype.to_owned(),
             scheme: scheme.to_owned(),
             keyval,
+        }
+    }
+
+    /// What is the same in every encoding of one key: an Ed25519 point, an RSA modulus.
+    pub(crate) fn identity(&self) -> Vec<u8> {
+        match self {
+            Self::PgpEd25519(key) | Self::Ed25519(key) => key.as_bytes().to_vec(),
+            Self::PgpRsa(key) => key.n().to_bytes_be(),
         }
     }
 

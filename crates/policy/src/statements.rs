@@ -13,7 +13,7 @@ use crate::{
     root::role,
     seal::{Evidence, Verified, Vouch},
     signature::SignatureRefusal,
-    trusted_set::judge,
+    trusted_set::judge::{self, Standing},
 };
 
 /// Why a statement is not its author's.
@@ -52,22 +52,47 @@ pub enum StatementRefusal {
     },
 }
 
-/// What statements are judged under.
+/// What statements are judged under: the policy of a root that was verified, and a time. It comes from
+/// [`crate::TrustedSet::court`] only, so that nothing is judged under a policy that nobody signed.
+///
+/// The time is what is taken as now, or the position of an old statement: the root in force at the release that
+/// first listed it, and that release's time.
 #[derive(Clone, Copy)]
 pub struct Court<'a> {
-    /// The chain.
-    pub chain: ChainId,
-    /// The version of the root that carries `policy`.
-    pub root_version: u64,
-    /// The policy in force.
-    pub policy: &'a PolicyDocument,
-    /// The people's certificates.
-    pub keyring: &'a Keyring,
-    /// What is taken as now.
-    pub now: Time,
+    chain: ChainId,
+    root_version: u64,
+    pub(crate) policy: &'a PolicyDocument,
+    keyring: &'a Keyring,
+    pub(crate) now: Time,
 }
 
-impl Court<'_> {
+impl<'a> Court<'a> {
+    pub(crate) const fn new(
+        chain: ChainId,
+        root_version: u64,
+        policy: &'a PolicyDocument,
+        keyring: &'a Keyring,
+        now: Time,
+    ) -> Self {
+        Self {
+            chain,
+            root_version,
+            policy,
+            keyring,
+            now,
+        }
+    }
+
+    /// The chain.
+    pub const fn chain(&self) -> ChainId {
+        self.chain
+    }
+
+    /// The policy in force.
+    pub const fn policy(&self) -> &'a PolicyDocument {
+        self.policy
+    }
+
     /// Whether `envelope` holds a statement that its author made.
     pub fn verify(&self, envelope: &Envelope) -> Result<Verified<Statement>, StatementRefusal> {
         let statement = Statement::from_exact(&envelope.payload)?;
@@ -100,7 +125,7 @@ impl Court<'_> {
             let (key, author) = (envelope.keyid.clone(), author.clone());
             return Err(StatementRefusal::NotTheAuthors { key, author });
         }
-        let key = judge::validity(&signature, person, self.keyring, self.now).map_err(refused)?;
+        let key = judge::validity(&signature, person, self.keyring, Standing::Now, self.now).map_err(refused)?;
         key.verify_pgp(&envelope.signed_bytes(), &signature).map_err(refused)?;
         let vouch = Vouch {
             person: Some(author.clone()),

@@ -9,10 +9,12 @@ pub(crate) mod judge;
 
 use std::collections::BTreeMap;
 
+use judge::{People, Standing};
+
 use attestation::{
-    ChainId, ChannelName, KeyId, RoleName, Sha256Digest, Time,
+    ChainId, ChannelName, KeyId, RoleName, Seconds, Sha256Digest, Time,
     canonical::JsonError,
-    chain::{PolicyDocument, Release},
+    chain::{Freshness, PolicyDocument, Release},
     tuf::{Key, MetaFile, Metadata, RoleKeys, Root, Signed, Snapshot, TargetFile, Targets, Timestamp},
 };
 
@@ -20,6 +22,7 @@ use crate::{
     keyring::Keyring,
     root::{self, RootRefusal, role},
     seal::{Current, Evidence, Verified},
+    statements::Court,
     threshold::{Shortfall, Tally},
 };
 
@@ -86,6 +89,14 @@ pub enum TrustError {
         found: u64,
         /// The version that was seen.
         seen: u64,
+    },
+    /// Two files of one version: somebody signed both, or one was tampered with.
+    #[error("{role} version {version} is not the one that was seen before: two files of one version")]
+    TwoPayloads {
+        /// Which file.
+        role: String,
+        /// The version.
+        version: u64,
     },
     /// No longer current.
     #[error("{role}.json expired at {expired}, it is now {now}")]
@@ -166,6 +177,13 @@ enum Profile {
     Foreign,
 }
 
+struct KnownSnapshot {
+    claims: Snapshot,
+    /// What was signed, to compare with the timestamp's listing: a snapshot that was loaded as a floor came
+    /// without one.
+    bytes: Vec<u8>,
+}
+
 struct VerifiedTargets {
     file: Signed<Targets>,
     evidence: Evidence,
@@ -176,9 +194,9 @@ pub struct TrustedSet {
     profile: Profile,
     judge: Judge,
     now: Time,
-    root: Root,
+    root: Signed<Root>,
     timestamp: Option<Timestamp>,
-    snapshot: Option<Snapshot>,
+    snapshot: Option<KnownSnapshot>,
     targets: BTreeMap<String, VerifiedTargets>,
 }
 
@@ -197,18 +215,17 @@ impl TrustedSet {
         }
         let file: Signed<Root> = read_exact(first_root, "root")?;
         expect_version("root", file.claims.version, 1)?;
-        let mut set = Self {
+        let set = Self {
             profile: Profile::Chain { chain, keyring },
             judge,
             now,
-            root: file.claims.clone(),
+            root: file,
             timestamp: None,
             snapshot: None,
             targets: BTreeMap::new(),
         };
-        set.check_root(&file.claims)?;
-        set.require_root_threshold(&file, &file.claims)?;
-        set.root = file.claims;
+        set.check_root(&set.root.claims)?;
+        set.require_root_threshold(&set.root, &set.root.claims, Standing::Pinned)?;
         Ok(set)
     }
 
@@ -219,12 +236,12 @@ impl TrustedSet {
             profile: Profile::Foreign,
             judge,
             now,
-            root: file.claims.clone(),
+            root: file,
             timestamp: None,
             snapshot: None,
             targets: BTreeMap::new(),
         };
-        set.require_root_threshold(&file, &file.claims)?;
+        set.require_root_threshold(&set.root, &set.root.claims, Standing::Then)?;
         Ok(set)
     }
 
@@ -234,12 +251,12 @@ impl TrustedSet {
             return Err(TrustError::Order("every root"));
         }
         let file: Signed<Root> = self.read(bytes, "root")?;
-        expect_version("root", file.claims.version, self.root.version + 1)?;
+        expect_version("root", file.claims.version, self.root.claims.version + 1)?;
         // Signatures first: of a root that the old people did not sign, nothing is believed.
-        self.require_root_threshold(&file, &self.root)?;
-        self.require_root_threshold(&file, &file.claims)?;
+        self.require_root_threshold(&file, &self.root.claims, Standing::Then)?;
         self.check_root(&file.claims)?;
-        self.root = file.claims;
+        self.require_root_threshold(&file, &file.claims, Standing::Then)?;
+        self.root = file;
         Ok(())
     }
 
@@ -258,16 +275,10 @@ impl TrustedSet {
                 });
             }
             if new == old {
+                self.expect_same("timestamp", new, *seen == file.claims)?;
                 return Ok(TimestampOutcome::Unchanged);
             }
-            let (old, new) = (snapshot_entry(seen)?.version, snapshot_entry(&file.claims)?.version);
-            if new < old {
-                return Err(TrustError::Rollback {
-                    role: "snapshot".to_owned(),
-                    found: new,
-                    seen: old,
-                });
-            }
+            self.expect_newer_entry("snapshot", snapshot_entry(seen)?, snapshot_entry(&file.claims)?)?;
         }
         snapshot_entry(&file.claims)?;
         self.timestamp = Some(file.claims);
@@ -276,9 +287,9 @@ impl TrustedSet {
 
     /// A new timestamp. The root must be the newest by now, and both must be fresh.
     pub fn update_timestamp(&mut self, bytes: &[u8]) -> Result<TimestampOutcome, TrustError> {
-        self.expect_fresh(&self.root, "root")?;
+        self.require_current_root()?;
         let outcome = self.load_timestamp(bytes)?;
-        self.expect_fresh(self.trusted_timestamp()?, "timestamp")?;
+        self.fresh_timestamp()?;
         Ok(outcome)
     }
 
@@ -290,29 +301,27 @@ impl TrustedSet {
         self.require_top_level(&file, "snapshot")?;
         self.check_snapshot(&file.claims)?;
         if let Some(seen) = &self.snapshot {
-            for (name, old) in &seen.meta {
+            for (name, old) in &seen.claims.meta {
                 let new = file.claims.meta.get(name);
                 let new = new.ok_or_else(|| TrustError::NotListed {
                     listing: "snapshot",
                     name: name.clone(),
                 })?;
-                if new.version < old.version {
-                    let (found, seen) = (new.version, old.version);
-                    return Err(TrustError::Rollback {
-                        role: name.clone(),
-                        found,
-                        seen,
-                    });
-                }
+                self.expect_newer_entry(name, old, new)?;
             }
         }
-        self.snapshot = Some(file.claims);
+        self.snapshot = Some(KnownSnapshot {
+            claims: file.claims,
+            bytes: bytes.to_vec(),
+        });
+        // What the snapshot before listed is not what this one lists.
+        self.targets.clear();
         Ok(())
     }
 
     /// A new snapshot: the one that the timestamp lists.
     pub fn update_snapshot(&mut self, bytes: &[u8]) -> Result<(), TrustError> {
-        self.expect_fresh(self.trusted_timestamp()?, "timestamp")?;
+        self.fresh_timestamp()?;
         expect_listed("snapshot", bytes, self.snapshot_listing()?)?;
         self.load_snapshot(bytes)?;
         self.final_snapshot().map(|_| ())
@@ -335,9 +344,9 @@ impl TrustedSet {
     pub fn update_delegated(&mut self, name: &str, delegator: &str, bytes: &[u8]) -> Result<(), TrustError> {
         let file = self.read_listed_targets(bytes, name)?;
         let (keys, role_keys, role_name) = self.delegated_role(name, delegator)?;
-        let evidence = self.require(&file.payload, &file.signatures, &keys, &role_keys, &role_name)?;
+        let evidence = self.require(&file, &keys, &role_keys, &role_name)?;
         if let Profile::Chain { chain, .. } = &self.profile {
-            chain_rules::release(&file.claims, *chain, self.policy()?, &role_name)?;
+            chain_rules::release(&file.claims, *chain, &self.root.claims, self.policy()?, &role_name)?;
         }
         self.expect_fresh(&file.claims, name)?;
         self.targets.insert(name.to_owned(), VerifiedTargets { file, evidence });
@@ -346,7 +355,21 @@ impl TrustedSet {
 
     /// What the trusted root is.
     pub fn root(&self) -> &Root {
-        &self.root
+        &self.root.claims
+    }
+
+    /// What statements are judged under: the policy of the trusted root, now.
+    pub fn court(&self) -> Result<Court<'_>, TrustError> {
+        let Profile::Chain { chain, keyring } = &self.profile else {
+            return Err(self.no_policy());
+        };
+        Ok(Court::new(
+            *chain,
+            self.root.claims.version,
+            self.policy()?,
+            keyring,
+            self.now,
+        ))
     }
 
     /// Length, version and digests of the snapshot that the timestamp lists.
@@ -358,7 +381,7 @@ impl TrustedSet {
     pub fn targets_listing(&self, name: &str) -> Result<&MetaFile, TrustError> {
         let name = format!("{name}.json");
         let snapshot = self.snapshot.as_ref().ok_or(TrustError::Order("a snapshot"))?;
-        snapshot.meta.get(&name).ok_or(TrustError::NotListed {
+        snapshot.claims.meta.get(&name).ok_or(TrustError::NotListed {
             listing: "snapshot",
             name,
         })
@@ -386,13 +409,18 @@ impl TrustedSet {
             return Err(TrustError::FreshnessNotJudged);
         }
         let verified = self.release(channel)?;
+        // Each asked again: floors may have been loaded that had expired.
+        self.require_current_root()?;
         let mut until = self
             .root
+            .claims
             .expires
-            .min(self.trusted_timestamp()?.expires)
+            .min(self.fresh_timestamp()?.expires)
             .min(self.final_snapshot()?.expires);
         for name in ["targets", channel.as_str()] {
-            until = until.min(self.trusted_targets(name)?.file.claims.expires);
+            let targets = &self.trusted_targets(name)?.file.claims;
+            self.expect_fresh(targets, name)?;
+            until = until.min(targets.expires);
         }
         Ok(Current::new(verified, until))
     }
@@ -409,11 +437,14 @@ impl TrustedSet {
     }
 
     fn policy(&self) -> Result<&PolicyDocument, TrustError> {
-        let version = self.root.version;
-        self.root.policy.as_ref().ok_or(TrustError::Root {
-            version,
+        self.root.claims.policy.as_ref().ok_or_else(|| self.no_policy())
+    }
+
+    fn no_policy(&self) -> TrustError {
+        TrustError::Root {
+            version: self.root.claims.version,
             source: RootRefusal::NoPolicy,
-        })
+        }
     }
 
     fn trusted_timestamp(&self) -> Result<&Timestamp, TrustError> {
@@ -424,12 +455,79 @@ impl TrustedSet {
         self.targets.get(name).ok_or(TrustError::Order("the targets"))
     }
 
+    /// The root, if it is fresh and its own people's keys are still good: who once was trusted, and whose key was
+    /// found since, cannot make a root that is new.
+    fn require_current_root(&self) -> Result<(), TrustError> {
+        self.expect_fresh(&self.root.claims, "root")?;
+        match (&self.profile, self.judge) {
+            (Profile::Chain { .. }, Judge::Current) => self
+                .require_root_threshold(&self.root, &self.root.claims, Standing::Now)
+                .map(|_| ()),
+            _ => Ok(()),
+        }
+    }
+
+    /// The timestamp, if it is fresh.
+    fn fresh_timestamp(&self) -> Result<&Timestamp, TrustError> {
+        let timestamp = self.trusted_timestamp()?;
+        self.expect_fresh(timestamp, "timestamp")?;
+        self.expect_bounded(timestamp, "timestamp", |freshness| freshness.timestamp)?;
+        Ok(timestamp)
+    }
+
     /// The snapshot, if it is fresh and the one that the timestamp lists.
     fn final_snapshot(&self) -> Result<&Snapshot, TrustError> {
-        let snapshot = self.snapshot.as_ref().ok_or(TrustError::Order("a snapshot"))?;
-        self.expect_fresh(snapshot, "snapshot")?;
-        expect_version("snapshot", snapshot.version, self.snapshot_listing()?.version)?;
-        Ok(snapshot)
+        let KnownSnapshot { claims, bytes } = self.snapshot.as_ref().ok_or(TrustError::Order("a snapshot"))?;
+        self.expect_fresh(claims, "snapshot")?;
+        self.expect_bounded(claims, "snapshot", |freshness| freshness.snapshot)?;
+        let listing = self.snapshot_listing()?;
+        expect_version("snapshot", claims.version, listing.version)?;
+        if matches!(self.profile, Profile::Chain { .. }) {
+            expect_listed("snapshot", bytes, listing)?;
+        }
+        Ok(claims)
+    }
+
+    /// What the online key signs must not stay current for longer than the policy lets it: a stolen one could
+    /// freeze a channel.
+    fn expect_bounded<T: Metadata>(
+        &self,
+        claims: &T,
+        name: &str,
+        limit: fn(&Freshness) -> Seconds,
+    ) -> Result<(), TrustError> {
+        if matches!(self.profile, Profile::Foreign) || self.judge == Judge::Authentic {
+            return Ok(());
+        }
+        let latest = self
+            .now
+            .plus(limit(&self.policy()?.freshness))
+            .plus(root::CANDIDATE_WINDOW);
+        chain_rules::expires_by(name, claims.expires(), latest)
+    }
+
+    /// Whether an entry of a listing is not older than the one seen before, nor other content of one version.
+    fn expect_newer_entry(&self, name: &str, seen: &MetaFile, found: &MetaFile) -> Result<(), TrustError> {
+        if found.version < seen.version {
+            return Err(TrustError::Rollback {
+                role: name.to_owned(),
+                found: found.version,
+                seen: seen.version,
+            });
+        }
+        self.expect_same(name, found.version, found.version > seen.version || found == seen)
+    }
+
+    fn expect_same(&self, name: &str, version: u64, same: bool) -> Result<(), TrustError> {
+        // Plain TUF lets a repository replace a file under one version; nobody honest of ours does.
+        if same || matches!(self.profile, Profile::Foreign) {
+            Ok(())
+        } else {
+            Err(TrustError::TwoPayloads {
+                role: name.to_owned(),
+                version,
+            })
+        }
     }
 
     fn read_listed_targets(&self, bytes: &[u8], name: &str) -> Result<Signed<Targets>, TrustError> {
@@ -450,6 +548,10 @@ impl TrustedSet {
             listing: "delegations",
             name: name.to_owned(),
         };
+        // A delegated role of such a name would be taken for the top-level one.
+        if matches!(name, "root" | "targets" | "snapshot" | "timestamp") {
+            return Err(missing());
+        }
         let delegations = self
             .trusted_targets(delegator)?
             .file
@@ -515,42 +617,66 @@ impl TrustedSet {
         }
     }
 
-    fn require_root_threshold(&self, file: &Signed<Root>, judging: &Root) -> Result<Evidence, TrustError> {
+    fn require_root_threshold(
+        &self,
+        file: &Signed<Root>,
+        judging: &Root,
+        standing: Standing,
+    ) -> Result<Evidence, TrustError> {
         let role_keys = top_level_role(judging, "root")?;
-        let tally = self.tally(&file.payload, &file.signatures, &judging.keys, role_keys, judging);
+        let tally = self.tally(file, &judging.keys, role_keys, judging, standing)?;
         self.evidence(tally, role_keys.threshold, &role("root"))
     }
 
     fn require_top_level<T: Metadata>(&self, file: &Signed<T>, name: &'static str) -> Result<Evidence, TrustError> {
-        let role_keys = top_level_role(&self.root, name)?;
-        self.require(&file.payload, &file.signatures, &self.root.keys, role_keys, &role(name))
+        let role_keys = top_level_role(&self.root.claims, name)?;
+        self.require(file, &self.root.claims.keys, role_keys, &role(name))
     }
 
-    fn require(
+    fn require<T: Metadata>(
         &self,
-        payload: &[u8],
-        signatures: &[attestation::tuf::Signature],
+        file: &Signed<T>,
         keys: &BTreeMap<KeyId, Key>,
         role_keys: &RoleKeys,
         name: &RoleName,
     ) -> Result<Evidence, TrustError> {
-        let tally = self.tally(payload, signatures, keys, role_keys, &self.root);
+        let standing = match self.judge {
+            Judge::Current => Standing::Now,
+            Judge::Authentic => Standing::Then,
+        };
+        let tally = self.tally(file, keys, role_keys, &self.root.claims, standing)?;
         self.evidence(tally, role_keys.threshold, name)
     }
 
-    fn tally(
+    fn tally<T: Metadata>(
         &self,
-        payload: &[u8],
-        signatures: &[attestation::tuf::Signature],
+        file: &Signed<T>,
         keys: &BTreeMap<KeyId, Key>,
         role_keys: &RoleKeys,
         judging: &Root,
-    ) -> Tally {
+        standing: Standing,
+    ) -> Result<Tally, TrustError> {
         let people = match &self.profile {
-            Profile::Chain { keyring, .. } => judging.policy.as_ref().map(|policy| judge::People { policy, keyring }),
+            Profile::Chain { keyring, .. } => {
+                // Never without people on a chain of ours: keys alone would be counted.
+                let policy = judging.policy.as_ref().ok_or_else(|| self.no_policy())?;
+                Some(People {
+                    policy,
+                    keyring,
+                    standing,
+                    proposed_at: file.claims.proposed_at(policy),
+                })
+            }
             Profile::Foreign => None,
         };
-        judge::tally(payload, signatures, keys, role_keys, people.as_ref(), self.now)
+        Ok(judge::tally(
+            &file.payload,
+            &file.signatures,
+            keys,
+            role_keys,
+            people.as_ref(),
+            self.now,
+        ))
     }
 
     fn evidence(&self, tally: Tally, needed: u32, name: &RoleName) -> Result<Evidence, TrustError> {
@@ -560,7 +686,7 @@ impl TrustedSet {
                 Profile::Chain { chain, .. } => Some(chain),
                 Profile::Foreign => None,
             },
-            root_version: self.root.version,
+            root_version: self.root.claims.version,
             role: name.clone(),
             needed,
             vouches,
@@ -590,10 +716,26 @@ pub struct Electorate<'a> {
 /// as many as it takes, those with the lowest key ids, sorted, so that whoever finishes it from the same
 /// signatures makes the same file.
 pub fn assemble<T: Metadata>(proposal: &Signed<T>, electorate: &Electorate<'_>) -> (Tally, Option<Signed<T>>) {
-    let Electorate { role, keys, role_keys, policy, keyring, now } = *electorate;
-    let people = judge::People { policy, keyring };
-    let tally = judge::tally(&proposal.payload, &proposal.signatures, keys, role_keys, Some(&people), now);
-    let Ok(vouches) = tally.clone().require(role, role_keys.threshold) else { return (tally, None) };
+    let Electorate {
+        role,
+        keys,
+        role_keys,
+        policy,
+        keyring,
+        now,
+    } = *electorate;
+    let people = People::then(policy, keyring, &proposal.claims);
+    let tally = judge::tally(
+        &proposal.payload,
+        &proposal.signatures,
+        keys,
+        role_keys,
+        Some(&people),
+        now,
+    );
+    let Ok(vouches) = tally.clone().require(role, role_keys.threshold) else {
+        return (tally, None);
+    };
     let mut good: Vec<KeyId> = vouches.into_iter().map(|vouch| vouch.key).collect();
     good.sort();
     good.truncate(role_keys.threshold as usize);
@@ -602,18 +744,36 @@ pub fn assemble<T: Metadata>(proposal: &Signed<T>, electorate: &Electorate<'_>) 
     signatures.sort();
     // Two signatures by one key (two encodings, two dates) are one voice: the first that is good is kept.
     signatures.retain(|signature| {
-        let alone = judge::tally(&proposal.payload, std::slice::from_ref(signature), keys, role_keys, Some(&people), now);
+        let alone = judge::tally(
+            &proposal.payload,
+            std::slice::from_ref(signature),
+            keys,
+            role_keys,
+            Some(&people),
+            now,
+        );
         !alone.vouches.is_empty()
     });
     signatures.dedup_by(|a, b| a.keyid == b.keyid);
-    let finished = Signed { claims: proposal.claims.clone(), payload: proposal.payload.clone(), signatures };
+    let finished = Signed {
+        claims: proposal.claims.clone(),
+        payload: proposal.payload.clone(),
+        signatures,
+    };
     (tally, Some(finished))
 }
 
 /// Whether finished metadata has the signatures that it takes.
 pub fn require_signed<T: Metadata>(file: &Signed<T>, electorate: &Electorate<'_>) -> Result<(), Shortfall> {
-    let Electorate { role, keys, role_keys, policy, keyring, now } = *electorate;
-    let people = judge::People { policy, keyring };
+    let Electorate {
+        role,
+        keys,
+        role_keys,
+        policy,
+        keyring,
+        now,
+    } = *electorate;
+    let people = People::then(policy, keyring, &file.claims);
     let tally = judge::tally(&file.payload, &file.signatures, keys, role_keys, Some(&people), now);
     tally.require(role, role_keys.threshold).map(|_| ())
 }

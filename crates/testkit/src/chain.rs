@@ -15,10 +15,10 @@ use attestation::{
 };
 use data_encoding::HEXLOWER;
 use ed25519_dalek::{Signer as _, SigningKey};
-use policy::{Keyring, TrustError, TrustedSet, root, source, statements::Court, trusted_set::Judge};
+use policy::{Keyring, TrustError, TrustedSet, root, source, trusted_set::Judge};
 use signer::{Document, sign_metadata};
 
-use crate::people::TestPerson;
+use crate::{people::TestPerson, tarball::ChannelTarball};
 
 /// The people of [`TestChain::new`]. `dave` is a known person who is in neither `root` nor `reviewers`.
 pub const PEOPLE: [&str; 4] = ["alice", "bob", "carol", "dave"];
@@ -107,17 +107,6 @@ impl TestChain {
     pub fn person(&self, name: &str) -> &TestPerson {
         let person = self.people.iter().find(|person| person.name.as_str() == name);
         person.unwrap_or_else(|| panic!("nobody is called {name}"))
-    }
-
-    /// What statements of this chain are judged under now.
-    pub fn court(&self) -> Court<'_> {
-        Court {
-            chain: self.chain,
-            root_version: self.root.version,
-            policy: self.policy(),
-            keyring: &self.keyring,
-            now: self.now,
-        }
     }
 
     /// Signatures of these people, each with their first key, sorted by key id.
@@ -274,6 +263,22 @@ impl TestChain {
         let signed = self.signed_targets(targets, people);
         self.place_targets(channel, &signed);
         self.publish();
+    }
+
+    /// Releases a tarball in `channel` under its own NAR digest, signed by alice and bob, and publishes: what a
+    /// subscriber can install.
+    pub fn release_tarball(&mut self, channel: &str, tarball: &ChannelTarball) {
+        let nar = tarball.nar;
+        self.release_with(
+            channel,
+            &[("nixexprs.tar.xz", &tarball.bytes)],
+            &["alice", "bob"],
+            |claims| {
+                if let Some(release) = claims.mark.as_mut().and_then(|mark| mark.release.as_mut()) {
+                    release.channel_nar = nar;
+                }
+            },
+        );
     }
 
     /// The next snapshot and timestamp over whatever was placed, and the keyring.

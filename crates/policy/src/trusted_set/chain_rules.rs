@@ -1,9 +1,9 @@
 //! What our chains demand of metadata beyond TUF. Nothing in a signed file is free.
 
 use attestation::{
-    ChainId, RoleName,
+    ChainId, RoleName, Time,
     chain::{ChainMark, PolicyDocument},
-    tuf::{MetaFile, SPEC_VERSION, Snapshot, Targets, Timestamp},
+    tuf::{MetaFile, Root, SPEC_VERSION, Snapshot, Targets, Timestamp},
 };
 
 use super::TrustError;
@@ -18,6 +18,24 @@ fn rule(name: &str, holds: bool, rule: &str) -> Result<(), TrustError> {
             rule: rule.to_owned(),
         })
     }
+}
+
+/// Whether a file does not stay current beyond `latest`.
+pub(super) fn expires_by(name: &str, expires: Time, latest: Time) -> Result<(), TrustError> {
+    rule(
+        name,
+        expires <= latest,
+        "it stays current for longer than the policy allows (or this machine's clock is behind)",
+    )
+}
+
+/// A name that is safe as the last component of a file's path, of a URL, and in a shell pattern.
+fn is_file_name(name: &str) -> bool {
+    !name.starts_with('.')
+        && (1..=128).contains(&name.len())
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_' | b'+'))
 }
 
 fn mark(name: &str, found: Option<(ChainId, &RoleName)>, chain: ChainId, expected: &str) -> Result<(), TrustError> {
@@ -118,6 +136,7 @@ pub(super) fn top_level_targets(
 pub(super) fn release(
     claims: &Targets,
     chain: ChainId,
+    in_force: &Root,
     policy: &PolicyDocument,
     name: &RoleName,
 ) -> Result<(), TrustError> {
@@ -145,11 +164,26 @@ pub(super) fn release(
         (release.sequence == 1) == release.previous.is_none(),
         "the first release, and it alone, follows none",
     )?;
-    let prefix = format!("{channel}/");
     rule(
         file,
-        claims.targets.keys().all(|target| target.starts_with(&prefix)),
-        "a file outside the channel",
+        (1..=in_force.version).contains(&release.root_version),
+        "it was made under a root that there is not",
+    )?;
+    rule(
+        file,
+        release.version_suffix.is_empty() || is_file_name(release.version_suffix.trim_start_matches('.')),
+        "its version suffix is not one plain word",
+    )?;
+    let in_channel = |target: &String| {
+        let rest = target
+            .strip_prefix(channel.as_str())
+            .and_then(|rest| rest.strip_prefix('/'));
+        rest.is_some_and(is_file_name)
+    };
+    rule(
+        file,
+        claims.targets.keys().all(in_channel),
+        "a file outside the channel, or of a name that is not plain",
     )?;
     let bare = |target: &attestation::tuf::TargetFile| {
         target.custom.is_none() && target.hashes.len() == 1 && target.sha256().is_some()

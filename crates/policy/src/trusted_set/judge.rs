@@ -5,23 +5,53 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use attestation::{
     KeyId, Time,
-    chain::PolicyDocument,
+    chain::{Person, PolicyDocument},
     openpgp::PgpSignature,
-    tuf::{Key, RoleKeys, Signature},
+    tuf::{Key, Metadata, RoleKeys, Signature},
 };
 
 use crate::{
     keyring::Keyring,
-    root::owner,
+    root::{CANDIDATE_WINDOW, owner},
     seal::Vouch,
     signature::{KeyMaterial, SignatureRefusal},
     threshold::{self, Tally, Voter},
 };
 
-/// Who the people behind the keys are. Absent for a foreign repository, where each key id is its own voter.
+/// Who the people behind the keys are, and what is asked of their signatures. Absent for a foreign repository,
+/// where each key id is its own voter.
 pub(super) struct People<'a> {
     pub(super) policy: &'a PolicyDocument,
     pub(super) keyring: &'a Keyring,
+    pub(super) standing: Standing,
+    /// When they were asked to sign.
+    pub(super) proposed_at: Option<Time>,
+}
+
+impl<'a> People<'a> {
+    /// As a proposal, or metadata of any age, is judged: by the time of its signatures.
+    pub(super) fn then<T: Metadata>(policy: &'a PolicyDocument, keyring: &'a Keyring, claims: &T) -> Self {
+        Self {
+            policy,
+            keyring,
+            standing: Standing::Then,
+            proposed_at: claims.proposed_at(policy),
+        }
+    }
+}
+
+/// When a person's key must have been good for its signature to count. (That it is the person's key, and that
+/// the signature is good, is always asked.)
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// Whenever: the first root is believed for its pinned digest, and must survive that one of those who made it
+    /// revokes a key later.
+    Pinned,
+    /// When it signed: a root that others followed, an old release.
+    Then,
+    /// When it signed, and still. A signature's date is its maker's word, so whatever shall count as new is
+    /// judged now too: an expired or retired key that somebody found cannot backdate.
+    Now,
 }
 
 pub(super) fn tally(
@@ -66,33 +96,59 @@ fn vote(
     };
     if let (Some(people), Some(parsed)) = (people, parsed) {
         let (name, person) = owner(people.policy, &signature.keyid).ok_or(SignatureRefusal::NotInRole)?;
-        validity(&parsed, person, people.keyring, now)?;
+        not_before_proposal(&parsed, people.proposed_at)?;
+        validity(&parsed, person, people.keyring, people.standing, now)?;
         vouch.person = Some(name.clone());
         vouch.signed_at = Some(parsed.created());
     }
     Ok((voter(&signature.keyid, people), vouch))
 }
 
-/// Whether a person's signature counts, by its date: the key was valid then, the policy did not end it, and
-/// then is not in the future. (A signature is dated by the signer's machine: a few minutes of difference between
-/// clocks are nobody's attack.)
+/// Metadata's dates follow from when it was proposed, so they cannot be later than its signatures allow: an
+/// expiry in 2099 belongs to a proposal that nobody signed in its time.
+fn not_before_proposal(signature: &PgpSignature, proposed_at: Option<Time>) -> Result<(), SignatureRefusal> {
+    match proposed_at {
+        Some(proposed) if signature.created().plus(CANDIDATE_WINDOW) < proposed => {
+            Err(SignatureRefusal::BeforeProposal {
+                found: signature.created(),
+                proposed,
+            })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Whether a person's signature counts, by its date: the key was valid then (and is now, if that is asked), the
+/// policy did not end it, and then is not in the future. (A signature is dated by the signer's machine: a few
+/// minutes of difference between clocks are nobody's attack.)
 pub(crate) fn validity(
     signature: &PgpSignature,
-    person: &attestation::chain::Person,
+    person: &Person,
     keyring: &Keyring,
+    standing: Standing,
     now: Time,
 ) -> Result<KeyMaterial, SignatureRefusal> {
     let found = signature.created();
     if found > now.plus(CLOCK_SKEW) {
         return Err(SignatureRefusal::FromTheFuture { found, now });
     }
-    if found > person.not_after {
+    let judged = match standing {
+        Standing::Pinned | Standing::Then => found,
+        Standing::Now => found.max(now),
+    };
+    if judged >= person.not_after {
         return Err(SignatureRefusal::AfterPolicy {
-            found,
+            found: judged,
             not_after: person.not_after,
         });
     }
-    Ok(keyring.signing_key(person.certificate, signature.issuer(), found)?)
+    let key = |at| keyring.signing_key(person.certificate, signature.issuer(), at);
+    let material = match standing {
+        Standing::Pinned => keyring.key_material(person.certificate, signature.issuer())?,
+        Standing::Then => key(found)?,
+        Standing::Now => key(found).and_then(|_| key(judged))?,
+    };
+    Ok(material)
 }
 
 /// How far clocks of honest machines differ.
