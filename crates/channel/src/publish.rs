@@ -171,6 +171,8 @@ fn write_metadata(
     if let Some((bytes, before)) = before.as_ref().filter(|(_, before)| {
         before.claims.meta == meta
             && before.claims.expires.since(publication.now).0 > freshness.0 / 2
+            // A policy that allows less since then would have clients refuse it.
+            && before.claims.expires <= publication.now.plus(freshness)
             && is_signed_by(before, publication)
     }) {
         return Ok((bytes.clone(), before.claims.clone()));
