@@ -14,6 +14,7 @@
 //! * [`sequence`]: whether somebody's statements are all there.
 
 mod author;
+mod branch;
 mod durable;
 mod file;
 pub mod git;

@@ -4,9 +4,10 @@ use gix::ObjectId;
 
 use crate::{
     author::Author,
+    branch::Change,
     durable,
     path::LedgerPath,
-    store::{Change, Ledger, ReadError, WriteError, reading},
+    store::{Ledger, ReadError, WriteError, reading},
     union::{Conflict, Resolutions, UnionError, unite},
 };
 

@@ -3,31 +3,21 @@
 use std::{
     fmt,
     path::{Path, PathBuf},
-    thread,
-    time::Duration,
 };
 
-use gix::{
-    ObjectId,
-    objs::tree::EntryKind,
-    refs::{
-        Target,
-        file::transaction::prepare::{MustNotExist, ReferenceOutOfDate},
-        transaction::{PreviousValue, RefEdit},
-    },
-};
+use gix::{ObjectId, objs::tree::EntryKind};
 
-use crate::{author::Author, durable, file::NewFile, path::LedgerPath, snapshot::Snapshot};
+use crate::{
+    author::Author,
+    branch::{Change, Moved},
+    durable,
+    file::NewFile,
+    path::LedgerPath,
+    snapshot::Snapshot,
+};
 
 /// The branch that is the ledger.
 pub const BRANCH: &str = "refs/heads/touchstone";
-
-/// How often a change is tried when others change the ledger at the same time. Each loser had a winner, so
-/// this is reached only where something is wrong, such as a lock file that a crash left behind.
-const ATTEMPTS: u32 = 64;
-
-/// How long a loser waits before it tries again, multiplied by the number of its tries.
-const PATIENCE: Duration = Duration::from_millis(3);
 
 /// The ledger of a repository.
 pub struct Ledger {
@@ -104,7 +94,7 @@ pub struct ReadError {
     pub source: Box<gix::Error>,
 }
 
-/// The repository could not be written. Nothing changed: the branch is where it was.
+/// The repository could not be written. Unless said otherwise, the branch is where it was.
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError {
     /// An object or the branch could not be written.
@@ -116,7 +106,7 @@ pub enum WriteError {
         #[source]
         source: Box<gix::Error>,
     },
-    /// What was written could not be flushed to the disk.
+    /// What was written could not be flushed to the disk: a power cut may undo it.
     #[error("the ledger cannot be flushed to the disk")]
     Flush(#[source] std::io::Error),
     /// Others were faster, every time; or the lock of somebody who crashed is in the way.
@@ -163,9 +153,12 @@ pub(crate) fn writing(what: &'static str) -> impl FnOnce(gix::Error) -> WriteErr
     }
 }
 
-/// Opens the repository without looking at the machine's or the user's configuration.
+/// Opens the repository at exactly `path`. Neither the environment nor the user's or the machine's configuration
+/// has an influence, nor have replacement refs or a commit-graph: two people with one commit read one ledger.
 pub(crate) fn open_repository(path: &Path) -> Result<gix::Repository, Box<gix::Error>> {
-    let mut repo = gix::open_opts(path, gix::open::Options::isolated())?;
+    let options =
+        gix::open::Options::isolated().config_overrides(["core.useReplaceRefs=false", "core.commitGraph=false"]);
+    let mut repo = gix::open_opts(path, options)?;
     // Trees of the ledger are read again and again while files are added.
     repo.object_cache_size_if_unset(4 << 20);
     Ok(repo)
@@ -261,27 +254,6 @@ impl Ledger {
         })
     }
 
-    /// Makes a change on top of the newest commit; begins anew when somebody else was faster.
-    pub(crate) fn change<T, E: From<ReadError> + From<WriteError>>(
-        &self,
-        author: &Author,
-        mut make: impl FnMut(ObjectId) -> Result<Change<T>, E>,
-    ) -> Result<T, E> {
-        let mut attempts = 0;
-        loop {
-            attempts += 1;
-            let (from, to, outcome) = match make(self.head()?)? {
-                Change::None(outcome) => return Ok(outcome),
-                Change::Commit { from, to, outcome } => (from, to, outcome),
-            };
-            match self.move_branch(Some(from), to, author)? {
-                Moved::Yes => return Ok(outcome),
-                Moved::No { .. } if attempts < ATTEMPTS => thread::sleep(PATIENCE * attempts),
-                Moved::No { source, .. } => return Err(WriteError::Busy { attempts, source }.into()),
-            }
-        }
-    }
-
     pub(crate) fn tree_of(&self, commit: ObjectId) -> Result<gix::Tree<'_>, ReadError> {
         self.repo
             .find_commit(commit)
@@ -315,78 +287,6 @@ impl Ledger {
         let commit = reference.peel_to_commit().map_err(reading(BRANCH))?;
         Ok(Some(commit.id))
     }
-
-    /// Moves the branch from `from` (`None`: it does not exist) to `to`, if it is still there.
-    pub(crate) fn move_branch(
-        &self,
-        from: Option<ObjectId>,
-        to: ObjectId,
-        author: &Author,
-    ) -> Result<Moved, WriteError> {
-        let expected = from.map_or(PreviousValue::MustNotExist, |from| {
-            PreviousValue::MustExistAndMatch(Target::Object(from))
-        });
-        match set_reference(&self.repo, BRANCH, to, expected, author) {
-            Ok(()) => {
-                durable::flush_ref(&self.repo, BRANCH).map_err(WriteError::Flush)?;
-                Ok(Moved::Yes)
-            }
-            Err(source) => {
-                let found = source
-                    .downcast_any_ref::<ReferenceOutOfDate>()
-                    .map(|error| &error.actual)
-                    .or_else(|| source.downcast_any_ref::<MustNotExist>().map(|error| &error.actual));
-                let found = found.and_then(|target| target.try_id()).map(ToOwned::to_owned);
-                let locked = source.is_conflict() || source.is_retryable();
-                if found.is_none() && !locked {
-                    return Err(writing(BRANCH)(*source));
-                }
-                Ok(Moved::No { source, found })
-            }
-        }
-    }
-}
-
-/// What is to become of the ledger.
-pub(crate) enum Change<T> {
-    /// Nothing; this is the outcome.
-    None(T),
-    /// The branch moves.
-    Commit {
-        /// From what the change was made.
-        from: ObjectId,
-        /// What it made.
-        to: ObjectId,
-        /// What to say when it did.
-        outcome: T,
-    },
-}
-
-/// Whether the branch moved.
-pub(crate) enum Moved {
-    Yes,
-    No {
-        /// Where the branch was instead; `None` if it was locked.
-        found: Option<ObjectId>,
-        source: Box<gix::Error>,
-    },
-}
-
-pub(crate) fn set_reference(
-    repo: &gix::Repository,
-    name: &str,
-    to: ObjectId,
-    expected: PreviousValue,
-    author: &Author,
-) -> Result<(), Box<gix::Error>> {
-    let name: gix::refs::FullName = name
-        .try_into()
-        .map_err(|error: gix::validate::reference::name::Error| gix::Error::from_error(error))?;
-    let edit = RefEdit::update(name, to, expected, "touchstone");
-    let committer = author.signature();
-    let mut buffer = gix::date::parse::TimeBuf::default();
-    repo.edit_references_as([edit], Some(committer.to_ref(&mut buffer)))?;
-    Ok(())
 }
 
 /// The files that `tree` does not have. One that it has with other content is an error.

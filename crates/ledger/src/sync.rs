@@ -10,12 +10,11 @@ use gix::{ObjectId, refs::transaction::PreviousValue};
 
 use crate::{
     author::Author,
+    branch::{Moved, set_reference},
     git::{self, Git, GitError},
     merge::{MergeError, Merged},
     path::LedgerPath,
-    store::{
-        BRANCH, Ledger, Moved, OpenError, ReadError, WriteError, open_repository, reading, set_reference, writing,
-    },
+    store::{BRANCH, Ledger, OpenError, ReadError, WriteError, open_repository, reading, writing},
     union::Resolutions,
 };
 

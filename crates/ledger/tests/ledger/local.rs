@@ -197,6 +197,46 @@ fn processes_adding_at_the_same_time_lose_nothing() {
 }
 
 #[test]
+fn a_writer_that_is_killed_leaves_the_old_ledger_or_the_new_one() {
+    let world = World::new();
+    let alice = world.person("alice");
+    let ledger = alice.create();
+    let mut before = 0;
+    for delay in 0..12 {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "local::child_adds_statements"])
+            .env(CHILD, format!("{}:writer{delay}", alice.path.display()))
+            .stdout(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(5 + 7 * delay));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let snapshot = ledger.snapshot().unwrap();
+        let read = snapshot.statements().unwrap().map(Result::unwrap).count();
+        assert!(read >= before, "{read} statements of {before} are left");
+        before = read;
+        world.git(&alice.path, &["fsck", "--strict", "--no-dangling"]);
+        // What a killed git leaves too, and what the next writer names.
+        let _ = std::fs::remove_file(alice.path.join(".git/refs/heads/touchstone.lock"));
+    }
+    assert!(before > 0, "every child was killed before it wrote");
+}
+
+#[test]
+fn a_replacement_of_the_ledgers_commit_is_not_followed() {
+    let world = World::new();
+    let alice = world.person("alice");
+    let ledger = alice.create();
+    let short = ledger.head().unwrap().to_string();
+    let file = said("alice", 1, "a reject");
+    let full = ledger.add(std::slice::from_ref(&file), "Say", &author()).unwrap();
+    world.git(&alice.path, &["replace", &full.to_string(), &short]);
+    let snapshot = Ledger::open(&alice.path).unwrap().snapshot().unwrap();
+    assert!(snapshot.get(file.path()).unwrap().is_some());
+}
+
+#[test]
 fn a_lock_that_a_crash_left_is_named() {
     let world = World::new();
     let alice = world.person("alice");
