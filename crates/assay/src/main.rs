@@ -1,2 +1,31 @@
-//! placeholder
-fn main() {}
+//! `assay`: the command of those who import, review and sign.
+//!
+//! What it prints, signs and publishes it derives from this clone's own git objects. The ledger, the remote and
+//! other people's machines only propose.
+
+mod chain_state;
+mod cli;
+mod commands;
+mod derive;
+mod desk;
+mod exit;
+mod keys;
+mod output;
+mod settings;
+mod signed_record;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+fn main() -> ExitCode {
+    let cli = cli::Cli::parse();
+    let format = cli.global.format;
+    match commands::run(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            output::failure(format, &failure);
+            failure.code()
+        }
+    }
+}

@@ -1,0 +1,372 @@
+//! The chain as the ledger has it, verified: its roots, the people's certificates, what was released.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use attestation::{
+    ChainId, ChannelName, KeyId, RoleName, Sha256Digest, StatementId, Time, Unverified,
+    chain::{PolicyDocument, Release},
+    pending::Proposal,
+    statement::Statement,
+    tuf::{Key, Metadata, RoleKeys, Root, Signature, Signed, Targets},
+};
+use ledger::{Snapshot, StatementFile};
+use policy::{
+    Keyring, Tally, TrustedSet, Verified, root,
+    statements::Court,
+    trusted_set::{self, Electorate, Judge},
+};
+
+use crate::{
+    exit::{Exit, Failure, OrExit as _, Outcome},
+    settings::Settings,
+};
+
+/// A chain whose roots were verified from the pinned first one, and the keyring of its people.
+pub(crate) struct ChainState {
+    /// The chain.
+    pub chain: ChainId,
+    /// The newest root.
+    pub root: Root,
+    /// The policy that it carries.
+    pub policy: PolicyDocument,
+    /// Every certificate of the ledger.
+    pub keyring: Keyring,
+    /// The files of all roots, from version 1.
+    pub root_files: Vec<Vec<u8>>,
+    /// What is taken as now.
+    pub now: Time,
+    /// The verified roots: where statements are judged.
+    set: TrustedSet,
+}
+
+/// A proposal of metadata with the signatures that the ledger has for it, judged.
+pub(crate) struct Pending {
+    /// What is proposed.
+    pub proposal: Proposal,
+    /// What names it.
+    pub payload: Sha256Digest,
+    /// Which TUF role signs it.
+    pub role: RoleName,
+    /// How many people that takes.
+    pub needed: u32,
+    /// Who has signed, who could still.
+    pub tally: Tally,
+    /// The finished file, if it has the signatures it takes.
+    pub finished: Option<Finished>,
+}
+
+/// Metadata with the signatures that it takes.
+pub(crate) enum Finished {
+    /// The next root.
+    Root(Signed<Root>),
+    /// Top-level targets or a release.
+    Targets(Signed<Targets>),
+}
+
+/// Every certificate of the ledger that can be read. One that cannot proves nothing and spoils nothing.
+pub(crate) fn keyring(snapshot: &Snapshot) -> Outcome<Keyring> {
+    let mut keyring = Keyring::default();
+    for file in snapshot.keyring().or_exit(Exit::Environment)?.files {
+        if let Err(error) = keyring.add(file.bytes.claimed()) {
+            crate::output::warn(&format!(
+                "certificate file {} of the ledger is passed over: {error}",
+                file.digest
+            ));
+        }
+    }
+    Ok(keyring)
+}
+
+impl ChainState {
+    /// Verifies the ledger's roots from the one that the settings pin. `None` while there is no complete first
+    /// root.
+    pub(crate) fn load(snapshot: &Snapshot, settings: &Settings, now: Time) -> Outcome<Option<Self>> {
+        let listing = snapshot.roots().or_exit(Exit::Environment)?;
+        for problem in &listing.problems {
+            crate::output::warn(&format!("the ledger's roots: {problem}"));
+        }
+        let Some(first) = listing.files.first() else {
+            return Ok(None);
+        };
+        let found = ChainId::from_digest(Sha256Digest::of(&first.bytes));
+        let chain = pinned_chain(settings, found, &first.root)?;
+        let keyring = keyring(snapshot)?;
+        let mut set =
+            TrustedSet::pinned(chain, &first.bytes, keyring.clone(), Judge::Authentic, now).or_exit(Exit::Refused)?;
+        let mut root_files = vec![first.bytes.clone()];
+        for file in &listing.files[1..] {
+            set.update_root(&file.bytes).or_exit_with(Exit::Refused, || {
+                format!(
+                    "root {} of the ledger does not follow from the chain: find out who added it",
+                    file.version
+                )
+            })?;
+            root_files.push(file.bytes.clone());
+        }
+        let root = set.root().clone();
+        let policy = root
+            .policy
+            .clone()
+            .ok_or_else(|| Failure::new(Exit::Refused, "the root carries no policy"))?;
+        Ok(Some(Self {
+            chain,
+            root,
+            policy,
+            keyring,
+            root_files,
+            now,
+            set,
+        }))
+    }
+
+    /// What statements are judged under.
+    pub(crate) fn court(&self) -> Court<'_> {
+        self.set.court().expect("the set was pinned to a chain, whose roots carry a policy")
+    }
+
+    /// The channel's entry in the policy.
+    pub(crate) fn channel(&self, name: &ChannelName) -> Outcome<&attestation::chain::ChannelPolicy> {
+        self.policy.channels.get(name).ok_or_else(|| {
+            let known: Vec<_> = self.policy.channels.keys().map(ChannelName::as_str).collect();
+            Failure::new(Exit::Usage, format!("the policy has no channel {name}"))
+                .next(format!("use one of: {}", known.join(", ")))
+        })
+    }
+
+    /// Every statement of the ledger whose author signed it. Others are passed over with a warning.
+    pub(crate) fn statements(&self, snapshot: &Snapshot) -> Outcome<Statements> {
+        let court = self.court();
+        let (mut verified, mut ids) = (Vec::new(), BTreeSet::new());
+        for file in snapshot.statements().or_exit(Exit::Environment)? {
+            let StatementFile {
+                digest, id, envelope, ..
+            } = match file {
+                Ok(file) => file,
+                Err(problem) => {
+                    crate::output::warn(&format!("the ledger: {problem}"));
+                    continue;
+                }
+            };
+            match court.verify(&envelope) {
+                Ok(statement) if ids.insert(id) => verified.push(statement),
+                Ok(_) => {}
+                Err(error) => crate::output::warn(&format!("statement file {digest} does not count: {error}")),
+            }
+        }
+        Ok(Statements { verified, ids })
+    }
+
+    /// The newest complete release of a channel: verified under its role.
+    pub(crate) fn last_release(&self, snapshot: &Snapshot, channel: &ChannelName) -> Outcome<Option<LastRelease>> {
+        let role = RoleName::from(channel.clone());
+        let Some(file) = snapshot.newest_metadata(&role).or_exit(Exit::Environment)? else {
+            return Ok(None);
+        };
+        let file = file.or_exit(Exit::Refused)?;
+        let signed = file.targets.claimed().clone();
+        self.require(&signed, &role)?;
+        let release = signed.claims.mark.as_ref().and_then(|mark| mark.release.clone());
+        let release = release.ok_or_else(|| Failure::new(Exit::Refused, format!("{role}.json names no release")))?;
+        let payload = Sha256Digest::of(&signed.payload);
+        Ok(Some(LastRelease {
+            release,
+            payload,
+            signed,
+        }))
+    }
+
+    /// The newest complete top-level targets.
+    pub(crate) fn last_targets(&self, snapshot: &Snapshot) -> Outcome<Option<(Signed<Targets>, Vec<u8>)>> {
+        let role = top_level("targets");
+        let Some(file) = snapshot.newest_metadata(&role).or_exit(Exit::Environment)? else {
+            return Ok(None);
+        };
+        let file = file.or_exit(Exit::Refused)?;
+        let signed = file.targets.claimed().clone();
+        self.require(&signed, &role)?;
+        Ok(Some((signed, file.bytes)))
+    }
+
+    /// The highest version of a role's finished targets, valid or not; 0 where there are none.
+    pub(crate) fn newest_version(&self, snapshot: &Snapshot, role: &RoleName) -> Outcome<u64> {
+        let newest = snapshot.newest_metadata(role).or_exit(Exit::Environment)?;
+        Ok(newest.and_then(Result::ok).map_or(0, |file| file.version.get()))
+    }
+
+    /// The highest version of top-level targets, valid or not; 0 where there are none.
+    pub(crate) fn newest_targets_version(&self, snapshot: &Snapshot) -> Outcome<u64> {
+        self.newest_version(snapshot, &top_level("targets"))
+    }
+
+    fn require(&self, signed: &Signed<Targets>, role: &RoleName) -> Outcome {
+        let (keys, role_keys) = self.role_keys(role)?;
+        trusted_set::require_signed(signed, &self.electorate(role, &keys, &role_keys))
+            .or_exit_with(Exit::Refused, || {
+                format!("{role} must be signed anew under the present root: assay release, then assay sign")
+            })
+    }
+
+    fn electorate<'a>(
+        &'a self,
+        role: &'a RoleName,
+        keys: &'a BTreeMap<KeyId, Key>,
+        role_keys: &'a RoleKeys,
+    ) -> Electorate<'a> {
+        Electorate {
+            role,
+            keys,
+            role_keys,
+            policy: &self.policy,
+            keyring: &self.keyring,
+            now: self.now,
+        }
+    }
+
+    /// The keys and the threshold of a role under the newest root.
+    pub(crate) fn role_keys(&self, role: &RoleName) -> Outcome<(BTreeMap<KeyId, Key>, RoleKeys)> {
+        if let Some(role_keys) = self.root.roles.get(role) {
+            return Ok((self.root.keys.clone(), role_keys.clone()));
+        }
+        let delegations = root::delegations(&self.policy, &self.keyring).or_exit(Exit::Refused)?;
+        let found = delegations
+            .roles
+            .iter()
+            .flatten()
+            .find(|delegated| delegated.name == role.as_str());
+        let found = found.ok_or_else(|| Failure::new(Exit::Refused, format!("the policy has no role {role}")))?;
+        let role_keys = RoleKeys {
+            keyids: found.keyids.clone(),
+            threshold: found.threshold,
+        };
+        Ok((delegations.keys, role_keys))
+    }
+
+    /// Judges the signatures that the ledger has for a proposal of metadata of this chain. `None` for what is
+    /// no metadata, or of another chain or role.
+    pub(crate) fn judge(&self, snapshot: &Snapshot, proposal: &Proposal) -> Outcome<Option<Pending>> {
+        match proposal {
+            Proposal::Root(next) => {
+                judge_root(snapshot, next, &self.root, &self.policy, &self.keyring, self.now).map(Some)
+            }
+            Proposal::Targets(targets) | Proposal::Release { targets, .. } => {
+                let Some(mark) = targets.mark.as_ref().filter(|mark| mark.chain == self.chain) else {
+                    return Ok(None);
+                };
+                let Ok((keys, role_keys)) = self.role_keys(&mark.role) else {
+                    return Ok(None);
+                };
+                let electorate = self.electorate(&mark.role, &keys, &role_keys);
+                judge(snapshot, proposal, &**targets, &electorate, Finished::Targets).map(Some)
+            }
+            Proposal::Exemption(_) | Proposal::Import(_) => Ok(None),
+        }
+    }
+}
+
+/// Judges the signatures for a root under the root that it follows (the first one: under itself).
+pub(crate) fn judge_root(
+    snapshot: &Snapshot,
+    next: &Root,
+    judging: &Root,
+    policy: &PolicyDocument,
+    keyring: &Keyring,
+    now: Time,
+) -> Outcome<Pending> {
+    let role = top_level("root");
+    let role_keys = &judging.roles[&role];
+    let electorate = Electorate {
+        role: &role,
+        keys: &judging.keys,
+        role_keys,
+        policy,
+        keyring,
+        now,
+    };
+    judge(
+        snapshot,
+        &Proposal::Root(Box::new(next.clone())),
+        next,
+        &electorate,
+        Finished::Root,
+    )
+}
+
+fn judge<T: Metadata>(
+    snapshot: &Snapshot,
+    proposal: &Proposal,
+    claims: &T,
+    electorate: &Electorate<'_>,
+    wrap: impl Fn(Signed<T>) -> Finished,
+) -> Outcome<Pending> {
+    let payload = proposal.payload_digest();
+    let files = snapshot.signatures(payload).or_exit(Exit::Environment)?.files;
+    let signatures: Vec<Signature> = files.into_iter().map(|file| file.signature.into_claimed()).collect();
+    let (tally, finished) = trusted_set::assemble(&Signed::new(claims.clone(), signatures), electorate);
+    Ok(Pending {
+        proposal: proposal.clone(),
+        payload,
+        role: electorate.role.clone(),
+        needed: electorate.role_keys.threshold,
+        tally,
+        finished: finished.map(wrap),
+    })
+}
+
+/// One of TUF's own role names.
+pub(crate) fn top_level(name: &'static str) -> RoleName {
+    name.parse().expect("a literal role name")
+}
+
+/// The chain that the settings pin; an error if the ledger's is another one.
+fn pinned_chain(settings: &Settings, found: ChainId, first: &Unverified<Signed<Root>>) -> Outcome<ChainId> {
+    if let Some(pinned) = settings.chain {
+        return Ok(pinned);
+    }
+    let payload = Sha256Digest::of(&first.claimed().payload);
+    match settings.first_root {
+        Some(accepted) if accepted == payload => Ok(found),
+        Some(accepted) => Err(Failure::new(
+            Exit::Refused,
+            format!("the ledger's first root has payload {payload}, accepted was {accepted}: this is another chain"),
+        )),
+        None => Err(Failure::new(Exit::Usage, "this clone pins no chain").next(
+            "ask for the chain's id on a way that you trust, then: assay init --join REMOTE --chain ID --as NAME",
+        )),
+    }
+}
+
+/// The statements that count, and the ids of all of them.
+pub(crate) struct Statements {
+    /// Each with the evidence that its author made it.
+    pub verified: Vec<Verified<Statement>>,
+    /// Their ids.
+    pub ids: BTreeSet<StatementId>,
+}
+
+impl Statements {
+    /// Whether each author's statements are all there: a withheld one shows as a gap.
+    pub(crate) fn require_complete_sequences(&self) -> Outcome {
+        let authors: BTreeSet<_> = self.verified.iter().map(|statement| &statement.get().author).collect();
+        for author in authors {
+            let all = self
+                .verified
+                .iter()
+                .map(|statement| (statement.get().id(), statement.get()));
+            if let Some(problem) = ledger::sequence::sequence(author, all).problems.into_iter().next() {
+                return Err(Failure::new(Exit::Refused, problem)
+                    .next("fetch the ledger from where its author pushes, or ask the author; until then nothing that rests on these statements is signed"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The newest complete release.
+pub(crate) struct LastRelease {
+    /// What it says of itself.
+    pub release: Release,
+    /// SHA-256 of what was signed: what the next release names as `previous`.
+    pub payload: Sha256Digest,
+    /// The channel's targets.
+    pub signed: Signed<Targets>,
+}

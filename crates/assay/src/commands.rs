@@ -1,0 +1,41 @@
+//! One subcommand a file.
+
+pub(crate) mod generate;
+pub(crate) mod import;
+pub(crate) mod init;
+pub(crate) mod log;
+mod pick;
+pub(crate) mod policy;
+pub(crate) mod publish;
+pub(crate) mod queue;
+pub(crate) mod release;
+pub(crate) mod review;
+pub(crate) mod show;
+pub(crate) mod sign;
+pub(crate) mod token;
+
+use crate::{
+    cli::{Cli, Command},
+    desk::Desk,
+    exit::Outcome,
+};
+
+/// Runs the command.
+pub(crate) fn run(cli: Cli) -> Outcome {
+    let global = cli.global;
+    match cli.command {
+        Command::Init(args) => init::run(&global, args),
+        Command::Policy(command) => policy::run(&global, command),
+        Command::Token(command) => token::run(&global, command),
+        Command::Import(args) => import::run(&global, &args),
+        Command::Queue(args) => queue::run(&global, &args),
+        Command::Show(args) => show::run(&global, &args),
+        Command::Review(args) => review::run(&global, &args),
+        Command::Sign(args) => sign::run(&global, &args),
+        Command::Release(args) => release::run(&global, &args),
+        Command::Publish(args) => publish::run(&global, &args),
+        Command::Log(args) => log::run(&global, &args),
+        Command::Sync => Desk::open_ledger(&global).map(|_| ()),
+        Command::Generate(command) => generate::run(&command),
+    }
+}

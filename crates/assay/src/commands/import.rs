@@ -1,0 +1,130 @@
+//! Fetching upstream, and proposing its newest commits.
+
+use attestation::{ChannelName, Time, pending::Proposal};
+use serde_json::json;
+
+use crate::{
+    cli::Global,
+    derive,
+    desk::{Desk, OpenDesk},
+    exit::{Exit, Failure, OrExit as _, Outcome},
+    output,
+};
+
+/// Fetch upstream and propose its newest commits.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:\n  assay import --channel unstable\n  \
+    assay import --channel unstable --baseline 3f2a… --reason 'where we start'")]
+pub(crate) struct Args {
+    /// The channel
+    #[arg(long)]
+    channel: ChannelName,
+    /// The upstream commit to import; without it upstream's newest
+    #[arg(long, value_name = "REV", conflicts_with = "baseline")]
+    to: Option<String>,
+    /// Start the channel from this commit: root's people trust its tree unreviewed
+    #[arg(long, value_name = "REV")]
+    baseline: Option<String>,
+    /// Why the baseline is trusted
+    #[arg(
+        long,
+        default_value = "the tree from which the channel starts",
+        requires = "baseline"
+    )]
+    reason: String,
+}
+
+/// For how long root's people may start a channel from an exempted tree.
+const EXEMPTION_DAYS: i64 = 30;
+
+/// Runs it.
+pub(crate) fn run(global: &Global, args: &Args) -> Outcome {
+    let open = Desk::open_ledger(global)?;
+    let snapshot = open.snapshot()?;
+    let chain = open.chain(&snapshot)?;
+    let last = chain.last_release(&snapshot, &args.channel)?;
+    let tip = open.desk.fetch_upstream(&chain, &args.channel)?;
+    match (&args.baseline, last) {
+        (Some(_), Some(last)) => Err(Failure::new(
+            Exit::Usage,
+            format!(
+                "{} has release {} already; a baseline starts a channel once",
+                args.channel, last.release.sequence
+            ),
+        )
+        .next(format!("assay import --channel {}", args.channel))),
+        (Some(baseline), None) => exempt(&open, args, baseline, tip),
+        (None, None) => Err(
+            Failure::new(Exit::Usage, format!("{} has no release yet", args.channel)).next(format!(
+                "choose the commit it starts from: assay import --channel {} --baseline REV",
+                args.channel
+            )),
+        ),
+        (None, Some(last)) => {
+            let repository = &open.desk.repository;
+            let to = match &args.to {
+                Some(revision) => repository.resolve(revision).or_exit(Exit::Usage)?,
+                None => tip,
+            };
+            require_on_upstream(&open, to, tip)?;
+            let from = derive::object_id(&last.release.commit)?;
+            let derived = derive::import(repository, &chain, &args.channel, from, to)?;
+            let range = repository.commit_range(from, to).or_exit(Exit::Environment)?;
+            let proposal = Proposal::Import(derived.import.clone());
+            open.propose(&proposal, &format!("Propose the import of {to}"))?;
+            let payload = proposal.payload_digest();
+            output::result(
+                open.desk.format,
+                &json!({"proposal": payload.to_string(), "from": from.to_string(), "to": to.to_string(),
+                    "commits": range.commits, "units": derived.import.delta_count}),
+                || {
+                    format!(
+                        "{} commits change {} units of {}\nproposed as {payload}\nnext: assay queue --channel {}",
+                        range.commits, derived.import.delta_count, args.channel, args.channel
+                    )
+                },
+            );
+            Ok(())
+        }
+    }
+}
+
+/// A commit that is imported must be on upstream's branch, as this clone fetched it.
+pub(crate) fn require_on_upstream(open: &OpenDesk, commit: importer::ObjectId, tip: importer::ObjectId) -> Outcome {
+    if open
+        .desk
+        .repository
+        .is_ancestor(commit, tip)
+        .or_exit(Exit::Environment)?
+    {
+        Ok(())
+    } else {
+        Err(Failure::new(
+            Exit::Refused,
+            format!("{commit} is not on upstream's branch, whose newest commit is {tip}"),
+        )
+        .next("name a commit of the channel's upstream branch"))
+    }
+}
+
+fn exempt(open: &OpenDesk, args: &Args, baseline: &str, tip: importer::ObjectId) -> Outcome {
+    let repository = &open.desk.repository;
+    let commit = repository.resolve(baseline).or_exit(Exit::Usage)?;
+    require_on_upstream(open, commit, tip)?;
+    let until = Time::from_unix(open.desk.now.unix() + EXEMPTION_DAYS * 86_400);
+    let exemption = derive::exemption(repository, &args.channel, commit, args.reason.clone(), until)?;
+    let proposal = Proposal::Exemption(exemption);
+    open.propose(&proposal, &format!("Propose to start {} from {commit}", args.channel))?;
+    let payload = proposal.payload_digest();
+    output::result(
+        open.desk.format,
+        &json!({"proposal": payload.to_string(), "commit": commit.to_string()}),
+        || {
+            format!(
+                "proposed as {payload}: root's people run assay sign, then somebody assay release --channel {}",
+                args.channel
+            )
+        },
+    );
+    Ok(())
+}

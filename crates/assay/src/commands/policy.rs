@@ -1,0 +1,161 @@
+//! The policy: what the next root will say.
+
+use std::{fmt::Write as _, fs, path::PathBuf};
+
+use attestation::{PersonName, Time, pending::Proposal};
+use ledger::NewFile;
+use policy::{Keyring, document, root, source};
+use serde_json::json;
+
+use crate::{
+    cli::Global,
+    desk::{self, Desk},
+    exit::{Exit, Failure, OrExit as _, Outcome},
+    output,
+};
+
+/// What to do with it.
+#[derive(clap::Subcommand)]
+pub(crate) enum Command {
+    /// Print the lines of policy.toml for a person's certificate
+    #[command(after_help = "Example: assay policy person alice alice.asc >> policy.toml")]
+    Person {
+        /// The person's name
+        name: PersonName,
+        /// The person's OpenPGP certificate
+        certificate: PathBuf,
+    },
+    /// Read a policy and say what is wrong with it
+    Check {
+        /// The policy
+        file: PathBuf,
+    },
+    /// Print the policy in force
+    Show,
+    /// Propose a policy as the next root; the old and the new people of role root sign it
+    #[command(after_help = "Example: assay policy propose policy.toml --certificate frank.asc")]
+    Propose {
+        /// The policy
+        file: PathBuf,
+        /// Certificates that the ledger does not have yet
+        #[arg(long = "certificate")]
+        certificates: Vec<PathBuf>,
+    },
+}
+
+/// Runs the command.
+pub(crate) fn run(global: &Global, command: Command) -> Outcome {
+    match command {
+        Command::Person { name, certificate } => person(global, &name, &certificate),
+        Command::Check { file } => check(global, &file),
+        Command::Show => show(global),
+        Command::Propose { file, certificates } => propose(global, &file, &certificates),
+    }
+}
+
+fn person(global: &Global, name: &PersonName, path: &PathBuf) -> Outcome {
+    let bytes = fs::read(path).or_exit_with(Exit::Usage, || format!("{} cannot be read", path.display()))?;
+    let keyring = Keyring::from_bytes(&bytes).or_exit(Exit::Refused)?;
+    let now = desk::now();
+    let pinned: Vec<_> = keyring.digests().collect();
+    let [pinned] = pinned[..] else {
+        return Err(Failure::new(
+            Exit::Usage,
+            format!("{} has {} certificates, expected one", path.display(), pinned.len()),
+        ));
+    };
+    let keys = keyring.signing_keys(pinned, now);
+    if keys.is_empty() {
+        return Err(Failure::new(
+            Exit::Refused,
+            format!("{} has no key that signs validly now", path.display()),
+        )
+        .next("add a signing subkey (Ed25519 or RSA): gpg --quick-add-key FINGERPRINT ed25519 sign"));
+    }
+    let until = Time::from_unix(now.unix() + 730 * 86_400);
+    let day = &until.to_string()[..10];
+    let quoted: Vec<_> = keys.iter().map(|key| format!("\"{key}\"")).collect();
+    let comment = keyring.user_id(pinned).unwrap_or_default();
+    output::result(
+        global.format,
+        &json!({"person": name, "certificate": pinned.to_string(), "keys": keys, "not-after": day}),
+        || {
+            format!(
+                "[people.{name}]   # {}\ncertificate = \"{pinned}\"\nkeys = [{}]\nnot-after = \"{day}\"\n",
+                output::printable(&comment).replace('\n', " "),
+                quoted.join(", ")
+            )
+        },
+    );
+    Ok(())
+}
+
+fn read_policy(path: &PathBuf) -> Outcome<String> {
+    fs::read_to_string(path).or_exit_with(Exit::Usage, || format!("{} cannot be read", path.display()))
+}
+
+fn check(global: &Global, path: &PathBuf) -> Outcome {
+    let policy = source::read(&read_policy(path)?, None).or_exit(Exit::Usage)?;
+    document::check(&policy).or_exit(Exit::Refused)?;
+    let warnings = document::warnings(&policy);
+    output::result(global.format, &json!({"warnings": warnings}), || {
+        let mut text = String::from("the policy is one that a root can carry");
+        for warning in &warnings {
+            let _ = write!(text, "\nwarning: {warning}");
+        }
+        text
+    });
+    Ok(())
+}
+
+fn show(global: &Global) -> Outcome {
+    let open = Desk::open_ledger(global)?;
+    let chain = open.chain(&open.snapshot()?)?;
+    output::result(
+        global.format,
+        &json!({"chain": chain.chain, "root-version": chain.root.version, "expires": chain.root.expires, "policy": chain.policy}),
+        || {
+            format!(
+                "chain {}\nroot version {}, expires {}\n{}",
+                chain.chain,
+                chain.root.version,
+                chain.root.expires,
+                serde_json::to_string_pretty(&chain.policy).unwrap_or_default()
+            )
+        },
+    );
+    Ok(())
+}
+
+fn propose(global: &Global, path: &PathBuf, certificates: &[PathBuf]) -> Outcome {
+    let open = Desk::open_ledger(global)?;
+    let snapshot = open.snapshot()?;
+    let mut chain = open.chain(&snapshot)?;
+    let policy = source::read(&read_policy(path)?, Some(chain.chain)).or_exit(Exit::Usage)?;
+    let mut files = Vec::new();
+    for certificate in certificates {
+        let bytes =
+            fs::read(certificate).or_exit_with(Exit::Usage, || format!("{} cannot be read", certificate.display()))?;
+        chain.keyring.add(&bytes).or_exit(Exit::Refused)?;
+        files.push(NewFile::certificate(bytes));
+    }
+    for warning in document::warnings(&policy) {
+        output::warn(&warning);
+    }
+    let next = root::compile(policy, chain.root.version + 1, chain.now, &chain.keyring).or_exit(Exit::Refused)?;
+    let proposal = Proposal::Root(Box::new(next));
+    files.push(NewFile::proposal(&proposal));
+    open.add(&files, &format!("Propose root {}", chain.root.version + 1))?;
+    let payload = proposal.payload_digest();
+    output::result(
+        global.format,
+        &json!({"proposal": payload.to_string(), "version": chain.root.version + 1}),
+        || {
+            format!(
+                "root {} is proposed as {payload}: the old and the new people of role root run assay sign",
+                chain.root.version + 1
+            )
+        },
+    );
+    Ok(())
+}

@@ -1,0 +1,317 @@
+//! Deriving again whatever waits for the user's signature, and signing it.
+//!
+//! Everything pending is derived from this clone's own objects before the key is opened. One proposal that is not
+//! what this clone derives stops the run: somebody's machine lies or is broken, and people should know before
+//! they sign anything else.
+
+mod check;
+
+pub(crate) use check::lag;
+
+use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
+
+use attestation::{
+    Sha256Digest, StatementId,
+    pending::Proposal,
+    statement::{Claim, Statement},
+    tuf::Metadata as _,
+};
+use ledger::{NewFile, Snapshot, sequence::Next};
+use policy::{Tally, root};
+use serde_json::json;
+use signer::Document;
+
+use self::check::Checked;
+use crate::{
+    chain_state::{self, ChainState, Statements},
+    cli::Global,
+    desk::{Desk, OpenDesk},
+    exit::{Exit, Failure, OrExit as _, Outcome},
+    output,
+};
+
+/// Derive again whatever waits for your signature, and sign it.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:\n  assay sign\n  assay sign --only 5e1f…")]
+pub(crate) struct Args {
+    /// Only the proposal with this payload
+    #[arg(long, value_name = "SHA256")]
+    only: Option<Sha256Digest>,
+    /// Sign without being asked
+    #[arg(long, short)]
+    yes: bool,
+}
+
+/// Something that was checked and waits for the user's signature.
+struct Ready {
+    payload: Sha256Digest,
+    checked: Checked,
+}
+
+/// Runs it.
+pub(crate) fn run(global: &Global, args: &Args) -> Outcome {
+    let mut open = Desk::open_ledger(global)?;
+    let snapshot = open.snapshot()?;
+    let chain = ChainState::load(&snapshot, &open.desk.settings, open.desk.now)?;
+    let (ready, statements) = match &chain {
+        None => (first_root(&open, &snapshot)?, None),
+        Some(chain) => {
+            let statements = chain.statements(&snapshot)?;
+            (pending(&open, &snapshot, chain, &statements, args)?, Some(statements))
+        }
+    };
+    if let Some(chain) = &chain {
+        open.pin_chain(chain)?;
+    }
+    if ready.is_empty() {
+        output::result(global.format, &json!({"signed": []}), || {
+            "nothing waits for your signature".to_owned()
+        });
+        return Ok(());
+    }
+    let lines: Vec<String> = ready.iter().map(|ready| ready.checked.to_string()).collect();
+    confirm(&lines, args.yes)?;
+    let mut next = None;
+    let mut files = Vec::new();
+    for item in &ready {
+        files.push(sign_one(&open, chain.as_ref(), statements.as_ref(), item, &mut next)?);
+    }
+    open.add(&files, &format!("Sign: {}", lines.join("; ")))?;
+    let signed: Vec<_> = ready
+        .iter()
+        .map(|item| json!({"payload": item.payload.to_string(), "what": item.checked.to_string()}))
+        .collect();
+    output::result(global.format, &json!({"signed": signed}), || {
+        lines.iter().map(|line| format!("signed {line}\n")).collect()
+    });
+    Ok(())
+}
+
+/// Shows what is signed, and asks.
+pub(crate) fn confirm(lines: &[String], yes: bool) -> Outcome {
+    for line in lines {
+        output::note(&format!("to sign: {line}"));
+    }
+    if yes {
+        return Ok(());
+    }
+    if !io::stdin().is_terminal() {
+        return Err(Failure::new(Exit::Usage, "there is nobody to ask").next("run it on a terminal, or with --yes"));
+    }
+    let mut answer = String::new();
+    eprint!("sign? [y/N] ");
+    io::stderr()
+        .flush()
+        .and_then(|()| io::stdin().lock().read_line(&mut answer))
+        .or_exit(Exit::Environment)?;
+    if matches!(answer.trim(), "y" | "Y" | "yes") {
+        Ok(())
+    } else {
+        Err(Failure::new(Exit::Usage, "not signed"))
+    }
+}
+
+/// The first root, as long as it lacks signatures: the one whose payload the user accepted.
+fn first_root(open: &OpenDesk, snapshot: &Snapshot) -> Outcome<Vec<Ready>> {
+    let accepted = open.desk.settings.first_root.ok_or_else(|| {
+        Failure::new(Exit::Usage, "this clone accepts no first root")
+            .next("ask its maker for the payload: assay init --join --remote REMOTE --first-root SHA256")
+    })?;
+    let proposal = snapshot.proposal(accepted).or_exit(Exit::Environment)?.ok_or_else(|| {
+        Failure::new(
+            Exit::Refused,
+            format!("the ledger has no proposal with payload {accepted}"),
+        )
+        .next("compare the digest with the one that the root's maker told you")
+    })?;
+    let proposal = proposal.or_exit(Exit::Refused)?.proposal.into_claimed();
+    let Proposal::Root(first) = &proposal else {
+        return Err(Failure::new(
+            Exit::Refused,
+            format!("the proposal {accepted} is no root"),
+        ));
+    };
+    let keyring = chain_state::keyring(snapshot)?;
+    let policy = root::check(first, None, &keyring).or_exit(Exit::Refused)?.clone();
+    if first.version != 1 {
+        return Err(Failure::new(
+            Exit::Refused,
+            format!("a first root has version 1, not {}", first.version),
+        ));
+    }
+    check::root_expiry(first, &policy, open.desk.now)?;
+    let tally = chain_state::judge_root(snapshot, first, first, &policy, &keyring, open.desk.now)?.tally;
+    if !waits_for_me(&open.desk, &tally)? {
+        return Ok(Vec::new());
+    }
+    Ok(vec![Ready {
+        payload: accepted,
+        checked: Checked::Root(first.clone()),
+    }])
+}
+
+/// Whether the user is among those who could still sign.
+fn waits_for_me(desk: &Desk, tally: &Tally) -> Outcome<bool> {
+    let me = desk.person()?.as_str();
+    Ok(tally.could_still_sign.iter().any(|who| who == me))
+}
+
+/// Everything that waits for the user, derived again.
+fn pending(
+    open: &OpenDesk,
+    snapshot: &Snapshot,
+    chain: &ChainState,
+    statements: &Statements,
+    args: &Args,
+) -> Outcome<Vec<Ready>> {
+    let mut ready = Vec::new();
+    let checker = check::Checker::new(open, snapshot, chain, statements);
+    for file in snapshot.proposals().or_exit(Exit::Environment)?.files {
+        if args.only.is_some_and(|only| only != file.payload) {
+            continue;
+        }
+        let proposal = file.proposal.claimed();
+        if !checker.applies(proposal)? || !waits(open, snapshot, chain, statements, proposal)? {
+            continue;
+        }
+        let checked = checker.check(proposal).map_err(|failure| {
+            output::warn(&format!(
+                "proposal {} is not what this clone derives; nothing was signed",
+                file.payload
+            ));
+            failure.next_if_none("find out who proposed it (git log touchstone); sign others with --only SHA256")
+        })?;
+        ready.push(Ready {
+            payload: file.payload,
+            checked,
+        });
+    }
+    if let Some(only) = args.only
+        && ready.is_empty()
+    {
+        output::note(&format!(
+            "{only} is not pending: unknown, finished, out of date, or signed by you already"
+        ));
+    }
+    Ok(ready)
+}
+
+/// Whether a proposal lacks the user's own signature or statement, and the user may give it.
+fn waits(
+    open: &OpenDesk,
+    snapshot: &Snapshot,
+    chain: &ChainState,
+    statements: &Statements,
+    proposal: &Proposal,
+) -> Outcome<bool> {
+    if let Some(pending) = chain.judge(snapshot, proposal)? {
+        // A new root is also signed by its own people, who may not be the old one's.
+        let joins = match proposal {
+            Proposal::Root(next) => {
+                let policy = next.policy.as_ref().unwrap_or(&chain.policy);
+                let own = chain_state::judge_root(snapshot, next, next, policy, &chain.keyring, open.desk.now)?;
+                waits_for_me(&open.desk, &own.tally)?
+            }
+            _ => false,
+        };
+        return Ok(joins || waits_for_me(&open.desk, &pending.tally)?);
+    }
+    let (claim, role) = match proposal {
+        Proposal::Exemption(exemption) => (Claim::Exemption(exemption.clone()), chain_state::top_level("root")),
+        Proposal::Import(import) => (
+            Claim::Import(import.clone()),
+            chain.channel(&import.channel)?.release.role.clone(),
+        ),
+        _ => return Ok(false),
+    };
+    let me = open.desk.person()?;
+    let member = chain
+        .policy
+        .roles
+        .get(&role)
+        .is_some_and(|role| role.people.contains(me));
+    let said = statements
+        .verified
+        .iter()
+        .any(|statement| statement.get().author == *me && statement.get().claim == claim);
+    Ok(member && !said)
+}
+
+fn sign_one(
+    open: &OpenDesk,
+    chain: Option<&ChainState>,
+    statements: Option<&Statements>,
+    item: &Ready,
+    next: &mut Option<Next>,
+) -> Outcome<NewFile> {
+    let scope = chain.map_or_else(|| item.payload.to_string(), |chain| chain.chain.to_string());
+    let signed = |document: &Document<'_>, role: &str, version: u64| -> Outcome<NewFile> {
+        // Before the key is used: one payload a version.
+        open.desk
+            .record(&scope)?
+            .enter(role, version, item.payload)
+            .or_exit_with(Exit::Refused, || {
+                "two payloads of one version would split the channel: find out who proposed the second".to_owned()
+            })?;
+        let signer = open.desk.signer()?;
+        let signature = signer::sign_metadata(&*signer, document).or_exit(Exit::Environment)?;
+        Ok(NewFile::signature(item.payload, &signature))
+    };
+    match &item.checked {
+        Checked::Root(root) => signed(&Document::Root(root), "root", root.version()),
+        Checked::Targets(targets) => {
+            let role = targets.mark.as_ref().map_or("targets", |mark| mark.role.as_str());
+            signed(&Document::Targets(targets), role, targets.version)
+        }
+        Checked::Claim(claim) => {
+            let (Some(chain), Some(statements)) = (chain, statements) else {
+                return Err(Failure::new(Exit::Usage, "statements need a chain"));
+            };
+            Ok(statement(open, chain, statements, claim.clone(), next)?.0)
+        }
+    }
+}
+
+/// Makes the user's next statement. `next` is its place, where more than one is made in a run.
+pub(crate) fn statement(
+    open: &OpenDesk,
+    chain: &ChainState,
+    statements: &Statements,
+    claim: Claim,
+    next: &mut Option<Next>,
+) -> Outcome<(NewFile, StatementId)> {
+    let author = open.desk.person()?.clone();
+    let person = chain.policy.people.get(&author).ok_or_else(|| {
+        Failure::new(Exit::Usage, format!("{author} is not among the policy's people"))
+            .next("assay init --as NAME, with the name that the policy gives you")
+    })?;
+    let signer = open.desk.signer()?;
+    if !person.keys.contains(signer.fingerprint()) {
+        return Err(Failure::new(
+            Exit::Usage,
+            format!("key {} is not one of {author}'s in the policy", signer.fingerprint()),
+        )
+        .next("assay init --key KEY with one of them, or have the policy changed: assay policy propose"));
+    }
+    let place = next.take().unwrap_or_else(|| {
+        let all = statements
+            .verified
+            .iter()
+            .map(|statement| (statement.get().id(), statement.get()));
+        ledger::sequence::sequence(&author, all).next
+    });
+    let statement = Statement {
+        chain: chain.chain,
+        author,
+        seq: place.seq,
+        prev: place.prev,
+        claim,
+    };
+    let id = statement.id();
+    let envelope = signer::sign_statement(&*signer, &statement).or_exit(Exit::Environment)?;
+    *next = Some(Next {
+        seq: place.seq + 1,
+        prev: Some(id),
+    });
+    Ok((NewFile::statement(&envelope).or_exit(Exit::Refused)?, id))
+}

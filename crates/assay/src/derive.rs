@@ -1,0 +1,283 @@
+//! What a signer derives again from their own clone before a key is used, and what an importer proposes.
+
+use std::{collections::BTreeSet, fs::File, io, num::NonZero, path::Path, thread};
+
+use attestation::{
+    ChannelName, Delta, GitOid, Sha256Digest, StatementId, Time,
+    chain::Release,
+    statement::{Claim, Exemption, Import},
+    unit::PARTITION_VERSION,
+};
+use channel::release::{Derived, Inputs, oid};
+use importer::{ObjectId, Repository};
+use ledger::Snapshot;
+use policy::{
+    Verified,
+    admission::{self, Admission},
+};
+use review::UnitChange;
+
+use crate::{
+    chain_state::{ChainState, LastRelease, Statements},
+    exit::{Exit, Failure, OrExit as _, Outcome},
+    output,
+};
+
+/// Reads an object id that a statement names.
+pub(crate) fn object_id(id: &GitOid) -> Outcome<ObjectId> {
+    ObjectId::from_hex(id.as_str().as_bytes()).or_exit(Exit::Refused)
+}
+
+/// An import, derived: the claim that people make, and every changed unit.
+pub(crate) struct DerivedImport {
+    /// The claim.
+    pub import: Import,
+    /// The changes behind it.
+    pub changes: Vec<UnitChange>,
+}
+
+/// Derives the import of `to` on top of `from`.
+pub(crate) fn import(
+    repository: &Repository,
+    chain: &ChainState,
+    channel: &ChannelName,
+    from: ObjectId,
+    to: ObjectId,
+) -> Outcome<DerivedImport> {
+    let entry = chain.channel(channel)?;
+    if !repository.is_ancestor(from, to).or_exit(Exit::Environment)? {
+        return Err(Failure::new(
+            Exit::Refused,
+            format!("{to} does not descend from {from}, the last release's commit"),
+        )
+        .next("name a later commit of the channel's upstream branch with --to"));
+    }
+    let _working = output::working("comparing the trees");
+    let (old, new) = (commit(repository, from)?, commit(repository, to)?);
+    let changes = review::changes(repository, chain.chain, Some(old.tree), new.tree).or_exit(Exit::Refused)?;
+    let deltas: Vec<Delta> = changes.iter().map(|change| change.delta.clone()).collect();
+    let tree_nar = repository.tree_nar(new.tree, &[]).or_exit(Exit::Refused)?;
+    let import = Import {
+        channel: channel.clone(),
+        upstream: entry.upstream.clone(),
+        branch: entry.branch.clone(),
+        from: oid(from),
+        to: oid(to),
+        to_tree: oid(new.tree),
+        tree_nar: tree_nar.sha256,
+        partition: PARTITION_VERSION,
+        delta_count: deltas.len() as u64,
+        deltas: Delta::list_digest(&deltas),
+    };
+    Ok(DerivedImport { import, changes })
+}
+
+/// Derives the exemption of the tree from which a channel starts.
+pub(crate) fn exemption(
+    repository: &Repository,
+    channel: &ChannelName,
+    baseline: ObjectId,
+    reason: String,
+    until: Time,
+) -> Outcome<Exemption> {
+    let commit = commit(repository, baseline)?;
+    let tree_nar = repository.tree_nar(commit.tree, &[]).or_exit(Exit::Refused)?;
+    Ok(Exemption {
+        channel: channel.clone(),
+        commit: oid(baseline),
+        tree: oid(commit.tree),
+        tree_nar: tree_nar.sha256,
+        reason,
+        until,
+    })
+}
+
+fn commit(repository: &Repository, id: ObjectId) -> Outcome<importer::Commit> {
+    repository.commit(id).or_exit(Exit::Environment)
+}
+
+/// Judges an import's changes under the policy.
+pub(crate) fn admit(chain: &ChainState, changes: &[UnitChange], statements: &Statements) -> Admission {
+    admission::admit(
+        &chain.court(),
+        changes.iter().map(Into::into).collect(),
+        &statements.verified,
+    )
+}
+
+/// Every finished release of a channel, oldest first, with the digests of their payloads. The last one is
+/// verified by its signatures, each earlier one by the digest that its successor names.
+pub(crate) fn releases_before(
+    snapshot: &Snapshot,
+    channel: &ChannelName,
+    last: Option<&LastRelease>,
+) -> Outcome<Vec<(Release, Sha256Digest)>> {
+    let Some(last) = last else { return Ok(Vec::new()) };
+    let mut out = vec![(last.release.clone(), last.payload)];
+    let files = snapshot.metadata().or_exit(Exit::Environment)?.files;
+    while let Some(wanted) = out.last().and_then(|(release, _)| release.previous) {
+        let found = files.iter().find_map(|file| {
+            let targets = file.targets.claimed();
+            let release = targets.claims.mark.as_ref().and_then(|mark| mark.release.clone())?;
+            let payload = Sha256Digest::of(&targets.payload);
+            (payload == wanted && release.channel == *channel).then_some((release, payload))
+        });
+        out.push(found.ok_or_else(|| {
+            Failure::new(
+                Exit::Refused,
+                format!("the release with payload {wanted} is missing from the ledger"),
+            )
+            .next("exchange the ledger with somebody who has it: assay sync")
+        })?);
+    }
+    out.reverse();
+    Ok(out)
+}
+
+/// What a release is derived from, besides the chain and the ledger.
+pub(crate) struct Candidate<'a> {
+    /// The channel.
+    pub channel: &'a ChannelName,
+    /// The upstream commit.
+    pub commit: ObjectId,
+    /// When it was proposed.
+    pub time: Time,
+    /// The statements that it rests on.
+    pub statements: &'a BTreeSet<StatementId>,
+    /// The version of the root under which it was proposed.
+    pub root_version: u64,
+}
+
+/// Derives a release; its tarball is written to `tarball`.
+pub(crate) fn release(
+    repository: &Repository,
+    chain: &ChainState,
+    before: &[(Release, Sha256Digest)],
+    candidate: &Candidate<'_>,
+    tarball: impl io::Write,
+) -> Outcome<Derived> {
+    let inputs = Inputs {
+        chain: chain.chain,
+        root_version: candidate.root_version,
+        channel: candidate.channel,
+        policy: chain.channel(candidate.channel)?,
+        before,
+        commit: candidate.commit,
+        time: candidate.time,
+        statements: candidate.statements,
+    };
+    let _working = output::working("building the channel's files");
+    let threads = thread::available_parallelism()
+        .ok()
+        .and_then(|count| NonZero::new(u32::try_from(count.get()).ok()?));
+    channel::release::derive(repository, &inputs, threads.unwrap_or(NonZero::<u32>::MIN), tarball)
+        .or_exit(Exit::Environment)
+}
+
+/// A tarball that is needed only for its digest.
+pub(crate) fn no_file() -> io::Sink {
+    io::sink()
+}
+
+/// A tarball on disk.
+pub(crate) fn file(path: &Path) -> Outcome<io::BufWriter<File>> {
+    File::create(path).map(io::BufWriter::new).or_exit(Exit::Environment)
+}
+
+/// What admits a commit into a channel: the exemption it starts from, or a covered import.
+pub(crate) enum Admitted {
+    /// The channel's first tree.
+    Exempted(Verified<Exemption>),
+    /// An import on top of the last release.
+    Imported(Verified<Import>),
+}
+
+/// Finds what admits the next release of a channel. Without `commit`, the newest commit that is admitted.
+pub(crate) fn admitted(
+    repository: &Repository,
+    chain: &ChainState,
+    channel: &ChannelName,
+    last: Option<&LastRelease>,
+    statements: &Statements,
+    commit: Option<&GitOid>,
+) -> Outcome<Admitted> {
+    let Some(last) = last else {
+        let exemptions = admission::exemptions(&chain.court(), &statements.verified);
+        let found = exemptions.into_iter().find(|exemption| {
+            let exemption = exemption.get();
+            exemption.channel == *channel
+                && exemption.until > chain.now
+                && commit.is_none_or(|commit| *commit == exemption.commit)
+        });
+        return found.map(Admitted::Exempted).ok_or_else(|| {
+            Failure::new(
+                Exit::Refused,
+                format!("{channel} has no first tree that root's people trust"),
+            )
+            .next(format!(
+                "assay import --channel {channel} --baseline REV, then root's people run assay sign"
+            ))
+        });
+    };
+    imported(repository, chain, channel, last, statements, commit).map(Admitted::Imported)
+}
+
+fn imported(
+    repository: &Repository,
+    chain: &ChainState,
+    channel: &ChannelName,
+    last: &LastRelease,
+    statements: &Statements,
+    commit: Option<&GitOid>,
+) -> Outcome<Verified<Import>> {
+    let claims = statements
+        .verified
+        .iter()
+        .filter_map(|statement| match &statement.get().claim {
+            Claim::Import(import) => Some(import),
+            _ => None,
+        });
+    let mut candidates: Vec<&Import> = claims
+        .filter(|import| import.channel == *channel && import.from == last.release.commit)
+        .filter(|import| commit.is_none_or(|commit| *commit == import.to))
+        .collect();
+    candidates.dedup();
+    let mut refusal = None;
+    let mut found: Option<Verified<Import>> = None;
+    for candidate in candidates {
+        let (from, to) = (object_id(&candidate.from)?, object_id(&candidate.to)?);
+        let derived = import(repository, chain, channel, from, to)?;
+        if derived.import != *candidate {
+            output::warn(&format!(
+                "the import of {to} is not what this clone derives; it is passed over"
+            ));
+            continue;
+        }
+        let admission = admit(chain, &derived.changes, statements);
+        match admission::verify_import(&chain.court(), candidate, &admission, &statements.verified) {
+            Ok(verified) => {
+                // Of several, the one that reaches furthest.
+                let further = match &found {
+                    Some(before) => repository
+                        .is_ancestor(object_id(&before.get().to)?, to)
+                        .or_exit(Exit::Environment)?,
+                    None => true,
+                };
+                if further {
+                    found = Some(verified);
+                }
+            }
+            Err(error) => refusal = Some(error),
+        }
+    }
+    found.ok_or_else(|| match refusal {
+        Some(error) => Failure::new(Exit::Refused, error).next(format!(
+            "assay queue --channel {channel} says what each unit needs; assay review gives it"
+        )),
+        None => Failure::new(
+            Exit::Refused,
+            format!("no import into {channel} follows its last release"),
+        )
+        .next(format!("assay import --channel {channel}, then assay sign")),
+    })
+}

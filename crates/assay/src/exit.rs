@@ -1,0 +1,102 @@
+//! How a run ends, and what a person reads when it ends badly.
+
+use std::{error::Error, fmt, process::ExitCode};
+
+/// Exit codes, the same for both commands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// Refused by verification: nothing was signed, published or installed.
+    Refused = 1,
+    /// The command line, or a file that the user wrote, is wrong.
+    Usage = 2,
+    /// The machine: a missing program, repository, permission or space; another run.
+    Environment = 3,
+    /// The network, or a remote.
+    Network = 4,
+}
+
+/// An error as it is shown: what happened, the chain of reasons, what to do next.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    exit: Exit,
+    source: Box<dyn Error + Send + Sync>,
+    next: Option<String>,
+}
+
+/// What every command returns.
+pub(crate) type Outcome<T = ()> = Result<T, Failure>;
+
+impl Failure {
+    /// A failure of this kind.
+    pub(crate) fn new(exit: Exit, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self {
+            exit,
+            source: source.into(),
+            next: None,
+        }
+    }
+
+    /// The same, with what to do next.
+    pub(crate) fn next(mut self, next: impl Into<String>) -> Self {
+        self.next = Some(next.into());
+        self
+    }
+
+    /// The same, with what to do next where nothing is said yet.
+    pub(crate) fn next_if_none(mut self, next: &str) -> Self {
+        self.next.get_or_insert_with(|| next.to_owned());
+        self
+    }
+
+    /// The exit code.
+    pub(crate) fn code(&self) -> ExitCode {
+        ExitCode::from(self.exit as u8)
+    }
+
+    /// For `--format json`.
+    pub(crate) fn to_json(&self) -> serde_json::Value {
+        serde_json::json!({"error": self.chain(), "exit": self.exit as u8, "next": self.next})
+    }
+
+    fn chain(&self) -> Vec<String> {
+        let mut out = vec![self.source.to_string()];
+        let mut source = self.source.source();
+        while let Some(error) = source {
+            let text = error.to_string();
+            // A transparent error repeats its source's words.
+            if out.last() != Some(&text) {
+                out.push(text);
+            }
+            source = error.source();
+        }
+        out
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.chain().join(": "))?;
+        if let Some(next) = &self.next {
+            write!(f, "\n  next: {next}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Says of what kind an error is where it is met.
+pub(crate) trait OrExit<T> {
+    /// The error as a failure of this kind.
+    fn or_exit(self, exit: Exit) -> Outcome<T>;
+    /// The error as a failure of this kind, with what to do next.
+    fn or_exit_with(self, exit: Exit, next: impl FnOnce() -> String) -> Outcome<T>;
+}
+
+impl<T, E: Into<Box<dyn Error + Send + Sync>>> OrExit<T> for Result<T, E> {
+    fn or_exit(self, exit: Exit) -> Outcome<T> {
+        self.map_err(|error| Failure::new(exit, error))
+    }
+
+    fn or_exit_with(self, exit: Exit, next: impl FnOnce() -> String) -> Outcome<T> {
+        self.map_err(|error| Failure::new(exit, error).next(next()))
+    }
+}
