@@ -3,6 +3,8 @@
 pub mod chain;
 pub mod peer;
 pub mod people;
+pub mod tarball;
 
 pub use chain::TestChain;
 pub use people::TestPerson;
+pub use tarball::ChannelTarball;

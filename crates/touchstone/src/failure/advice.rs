@@ -150,6 +150,7 @@ fn classify_trust(error: &TrustError) -> &'static str {
         TrustError::Version { .. } => "other-version",
         TrustError::Rollback { .. } => "rollback",
         TrustError::Expired { .. } => "expired",
+        TrustError::TwoPayloads { .. } => "two-payloads",
         TrustError::NotAsListed { .. } => "not-as-listed",
         TrustError::NotListed { .. } => "not-listed",
         TrustError::Mark { .. } => "other-role",
