@@ -121,7 +121,9 @@ impl ChainState {
 
     /// What statements are judged under.
     pub(crate) fn court(&self) -> Court<'_> {
-        self.set.court().expect("the set was pinned to a chain, whose roots carry a policy")
+        self.set
+            .court()
+            .expect("the set was pinned to a chain, whose roots carry a policy")
     }
 
     /// The channel's entry in the policy.
@@ -191,6 +193,27 @@ impl ChainState {
     pub(crate) fn newest_version(&self, snapshot: &Snapshot, role: &RoleName) -> Outcome<u64> {
         let newest = snapshot.newest_metadata(role).or_exit(Exit::Environment)?;
         Ok(newest.and_then(Result::ok).map_or(0, |file| file.version.get()))
+    }
+
+    /// The version that the next proposal of a role's targets takes: after every finished one, and after every
+    /// proposal that somebody signed, since nobody signs two payloads of one version.
+    pub(crate) fn next_version(&self, snapshot: &Snapshot, role: &RoleName) -> Outcome<u64> {
+        let mut newest = self.newest_version(snapshot, role)?;
+        for file in snapshot.proposals().or_exit(Exit::Environment)?.files {
+            let proposal = file.proposal.claimed();
+            let (Proposal::Targets(targets) | Proposal::Release { targets, .. }) = proposal else {
+                continue;
+            };
+            if targets.mark.as_ref().is_some_and(|mark| mark.role == *role)
+                && targets.version > newest
+                && self
+                    .judge(snapshot, proposal)?
+                    .is_some_and(|pending| !pending.tally.vouches.is_empty())
+            {
+                newest = targets.version;
+            }
+        }
+        Ok(newest + 1)
     }
 
     /// The highest version of top-level targets, valid or not; 0 where there are none.
@@ -344,6 +367,18 @@ pub(crate) struct Statements {
 }
 
 impl Statements {
+    /// Those among them with these ids.
+    pub(crate) fn only(&self, ids: &BTreeSet<StatementId>) -> Self {
+        let verified = self
+            .verified
+            .iter()
+            .filter(|statement| ids.contains(&statement.get().id()));
+        Self {
+            verified: verified.cloned().collect(),
+            ids: self.ids.intersection(ids).copied().collect(),
+        }
+    }
+
     /// Whether each author's statements are all there: a withheld one shows as a gap.
     pub(crate) fn require_complete_sequences(&self) -> Outcome {
         let authors: BTreeSet<_> = self.verified.iter().map(|statement| &statement.get().author).collect();

@@ -138,6 +138,8 @@ pub(crate) fn releases_before(
 pub(crate) struct Candidate<'a> {
     /// The channel.
     pub channel: &'a ChannelName,
+    /// The version of the targets.
+    pub version: u64,
     /// The upstream commit.
     pub commit: ObjectId,
     /// When it was proposed.
@@ -160,6 +162,7 @@ pub(crate) fn release(
         chain: chain.chain,
         root_version: candidate.root_version,
         channel: candidate.channel,
+        version: candidate.version,
         policy: chain.channel(candidate.channel)?,
         before,
         commit: candidate.commit,

@@ -182,7 +182,8 @@ pub struct ReleaseMark {
 pub struct Release {
     /// The channel.
     pub channel: ChannelName,
-    /// Counts up by one from 1; equals the version of the targets file.
+    /// Counts up by one from 1. The version of the targets file may be higher: a proposal that was withdrawn
+    /// after somebody signed it leaves its version unused.
     pub sequence: u64,
     /// SHA-256 of the previous release's payload; absent in the first.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "optional_digest")]

@@ -221,7 +221,7 @@ pub struct Targets {
     pub type_tag: String,
     /// The version of the specification this follows.
     pub spec_version: String,
-    /// Counts up; in a channel it is the release's sequence.
+    /// Counts up; in a channel not always by one (see [`crate::chain::Release::sequence`]).
     pub version: u64,
     /// When it stops being current.
     pub expires: Time,

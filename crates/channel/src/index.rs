@@ -4,8 +4,19 @@ use attestation::{ChainId, chain::Release};
 
 /// The page: no script, no image, nothing from elsewhere. It repeats what is signed and proves nothing.
 pub fn page(chain: ChainId, release: &Release, signed_by: &[String]) -> String {
-    let Release { channel, sequence, commit, time, tree_nar, channel_nar, .. } = release;
-    let people: String = signed_by.iter().map(|person| format!("<li>{}</li>", escape(person))).collect();
+    let Release {
+        channel,
+        sequence,
+        commit,
+        time,
+        tree_nar,
+        channel_nar,
+        ..
+    } = release;
+    let people: String = signed_by
+        .iter()
+        .map(|person| format!("<li>{}</li>", escape(person)))
+        .collect();
     let rows: String = [
         ("Release", format!("{sequence} of {time}")),
         ("Upstream commit", format!("<code>{commit}</code>")),
@@ -34,7 +45,10 @@ code,pre{font-size:.9em;overflow-wrap:anywhere;white-space:pre-wrap}\
 pre{background:#f3f3f1;padding:.6rem .8rem}";
 
 fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('"', "&quot;")
 }
 
 #[cfg(test)]

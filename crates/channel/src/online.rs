@@ -18,13 +18,18 @@ pub struct OnlineKeyError;
 impl OnlineKey {
     /// The key with this seed.
     pub fn from_seed(seed: &[u8; 32]) -> Self {
-        Self { key: SigningKey::from_bytes(seed) }
+        Self {
+            key: SigningKey::from_bytes(seed),
+        }
     }
 
     /// Reads what [`Self::to_file`] writes.
     pub fn from_file(text: &str) -> Result<Self, OnlineKeyError> {
-        let seed: [u8; 32] =
-            HEXLOWER.decode(text.trim_end().as_bytes()).ok().and_then(|raw| raw.try_into().ok()).ok_or(OnlineKeyError)?;
+        let seed: [u8; 32] = HEXLOWER
+            .decode(text.trim_end().as_bytes())
+            .ok()
+            .and_then(|raw| raw.try_into().ok())
+            .ok_or(OnlineKeyError)?;
         Ok(Self::from_seed(&seed))
     }
 
@@ -41,6 +46,13 @@ impl OnlineKey {
     /// Signs metadata. `keyid` is the id under which the root names this key.
     pub fn sign<T: tuf::Metadata>(&self, claims: T, keyid: KeyId) -> tuf::Signed<T> {
         let sig = HEXLOWER.encode(&self.key.sign(&canonical::to_vec(&claims)).to_bytes());
-        tuf::Signed::new(claims, vec![tuf::Signature { keyid, other_headers: None, sig }])
+        tuf::Signed::new(
+            claims,
+            vec![tuf::Signature {
+                keyid,
+                other_headers: None,
+                sig,
+            }],
+        )
     }
 }

@@ -107,7 +107,10 @@ pub enum PublishError {
 pub fn publish(site: &Site, publication: &Publication<'_>, key: &OnlineKey) -> Result<Published, PublishError> {
     let expected = &publication.policy.online_key;
     if key.public() != *expected {
-        return Err(PublishError::OnlineKey { expected: expected.clone(), found: key.public() });
+        return Err(PublishError::OnlineKey {
+            expected: expected.clone(),
+            found: key.public(),
+        });
     }
     for (index, file) in publication.roots.iter().enumerate() {
         site.write(&format!("metadata/{}.root.json", index + 1), file)?;
@@ -125,7 +128,11 @@ pub fn publish(site: &Site, publication: &Publication<'_>, key: &OnlineKey) -> R
     for channel in &publication.channels {
         write_plain_channel(site, publication.chain, channel)?;
     }
-    Ok(Published { timestamp: timestamp.claims.version, snapshot: snapshot.version, until })
+    Ok(Published {
+        timestamp: timestamp.claims.version,
+        snapshot: snapshot.version,
+        until,
+    })
 }
 
 fn write_channel_targets(site: &Site, files: &ChannelFiles<'_>) -> Result<(), PublishError> {
@@ -142,7 +149,12 @@ fn write_channel_targets(site: &Site, files: &ChannelFiles<'_>) -> Result<(), Pu
 
 fn target_path(files: &ChannelFiles<'_>, file: &str) -> Result<String, PublishError> {
     let name = format!("{}/{file}", files.channel);
-    let listed = files.targets.claims.targets.get(&name).and_then(attestation::tuf::TargetFile::sha256);
+    let listed = files
+        .targets
+        .claims
+        .targets
+        .get(&name)
+        .and_then(attestation::tuf::TargetFile::sha256);
     listed
         .map(|sha256| Site::target_name(&name, sha256))
         .ok_or(PublishError::NotAsSigned { name })
@@ -207,8 +219,12 @@ fn announced_timestamp(site: &Site) -> Result<Option<Announced<Timestamp>>, Publ
 }
 
 fn announced_snapshot(site: &Site) -> Result<Option<Announced<Snapshot>>, PublishError> {
-    let Some((_, timestamp)) = announced_timestamp(site)? else { return Ok(None) };
-    let Some(entry) = timestamp.claims.meta.get("snapshot.json") else { return Ok(None) };
+    let Some((_, timestamp)) = announced_timestamp(site)? else {
+        return Ok(None);
+    };
+    let Some(entry) = timestamp.claims.meta.get("snapshot.json") else {
+        return Ok(None);
+    };
     read_announced(site, &format!("metadata/{}.snapshot.json", entry.version), "snapshot")
 }
 
@@ -235,7 +251,10 @@ fn next_timestamp(
         spec_version: SPEC_VERSION.to_owned(),
         version: before + 1,
         expires: publication.now.plus(publication.policy.freshness.timestamp),
-        meta: BTreeMap::from([("snapshot.json".to_owned(), MetaFile::of(snapshot.version, snapshot_bytes))]),
+        meta: BTreeMap::from([(
+            "snapshot.json".to_owned(),
+            MetaFile::of(snapshot.version, snapshot_bytes),
+        )]),
         mark: Some(mark(publication, "timestamp")),
     };
     Ok(key.sign(claims, root::online_key_id(publication.policy)?))
@@ -243,20 +262,31 @@ fn next_timestamp(
 
 /// Reads the site from the disk as a client would that has seen nothing but the chain's id.
 fn verify(site: &Site, publication: &Publication<'_>, timestamp: &[u8]) -> Result<Time, PublishError> {
-    let read = |name: String| -> Result<Vec<u8>, PublishError> {
-        site.read(&name)?.ok_or(PublishError::NotAsSigned { name })
-    };
-    let keyring = Keyring::from_bytes(&read("metadata/keyring.pgp".to_owned())?)
-        .map_err(|_| PublishError::NotAsSigned { name: "metadata/keyring.pgp".to_owned() })?;
+    let read =
+        |name: String| -> Result<Vec<u8>, PublishError> { site.read(&name)?.ok_or(PublishError::NotAsSigned { name }) };
+    let keyring =
+        Keyring::from_bytes(&read("metadata/keyring.pgp".to_owned())?).map_err(|_| PublishError::NotAsSigned {
+            name: "metadata/keyring.pgp".to_owned(),
+        })?;
     let first = read("metadata/1.root.json".to_owned())?;
     let mut set = TrustedSet::pinned(publication.chain, &first, keyring, Judge::Current, publication.now)?;
     for version in 2..=publication.roots.len() {
         set.update_root(&read(format!("metadata/{version}.root.json"))?)?;
     }
     let outcome = set.update_timestamp(timestamp)?;
-    debug_assert_eq!(outcome, TimestampOutcome::Updated, "a set that saw nothing has no timestamp");
-    set.update_snapshot(&read(format!("metadata/{}.snapshot.json", set.snapshot_listing()?.version))?)?;
-    set.update_targets(&read(format!("metadata/{}.targets.json", set.targets_listing("targets")?.version))?)?;
+    debug_assert_eq!(
+        outcome,
+        TimestampOutcome::Updated,
+        "a set that saw nothing has no timestamp"
+    );
+    set.update_snapshot(&read(format!(
+        "metadata/{}.snapshot.json",
+        set.snapshot_listing()?.version
+    ))?)?;
+    set.update_targets(&read(format!(
+        "metadata/{}.targets.json",
+        set.targets_listing("targets")?.version
+    ))?)?;
     let mut until: Option<Time> = None;
     for channel in &publication.channels {
         let name = channel.channel.as_str();
@@ -279,7 +309,13 @@ fn verify(site: &Site, publication: &Publication<'_>, timestamp: &[u8]) -> Resul
 
 /// The files that stock `nix-channel` and people ask for. They carry no signature of their own.
 fn write_plain_channel(site: &Site, chain: ChainId, files: &ChannelFiles<'_>) -> Result<(), PublishError> {
-    let Some(release) = files.targets.claims.mark.as_ref().and_then(|mark| mark.release.as_ref()) else {
+    let Some(release) = files
+        .targets
+        .claims
+        .mark
+        .as_ref()
+        .and_then(|mark| mark.release.as_ref())
+    else {
         return Ok(());
     };
     let Release { commit, .. } = release;
@@ -293,7 +329,12 @@ fn write_plain_channel(site: &Site, chain: ChainId, files: &ChannelFiles<'_>) ->
     if let Some(url) = &files.policy.binary_cache_url {
         site.write(&name("binary-cache-url"), url.as_bytes())?;
     }
-    let signed_by: Vec<String> = files.targets.signatures.iter().map(|signature| signature.keyid.to_string()).collect();
+    let signed_by: Vec<String> = files
+        .targets
+        .signatures
+        .iter()
+        .map(|signature| signature.keyid.to_string())
+        .collect();
     site.write(&name("index.html"), index::page(chain, release, &signed_by).as_bytes())?;
     Ok(())
 }

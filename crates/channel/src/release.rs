@@ -34,6 +34,8 @@ pub struct Inputs<'a> {
     pub policy: &'a ChannelPolicy,
     /// The releases before, oldest first, each with the digest of its payload.
     pub before: &'a [(Release, Sha256Digest)],
+    /// The version of the targets: the next one that nobody has signed.
+    pub version: u64,
     /// The upstream commit.
     pub commit: ObjectId,
     /// When the release was proposed.
@@ -137,7 +139,7 @@ pub fn derive(
     let targets = Targets {
         type_tag: Targets::TYPE.to_owned(),
         spec_version: SPEC_VERSION.to_owned(),
-        version: sequence,
+        version: inputs.version,
         expires: inputs.time.plus(inputs.policy.expires),
         targets: BTreeMap::from([
             (name(TARBALL), TargetFile::new(packed.length, packed.sha256)),
@@ -151,7 +153,11 @@ pub fn derive(
             release: Some(release),
         }),
     };
-    Ok(Derived { targets, releases, statements })
+    Ok(Derived {
+        targets,
+        releases,
+        statements,
+    })
 }
 
 /// What a channel adds to upstream's tree, as NixOS's own channels do.
@@ -174,11 +180,17 @@ fn releases_file(inputs: &Inputs<'_>, newest: &Release) -> Vec<u8> {
         channel_nar: release.channel_nar.to_sri(),
         statements: release.statements.sha256.to_string(),
     });
-    let file = ReleaseFile { chain: inputs.chain, channel: inputs.channel, releases: lines.collect() };
+    let file = ReleaseFile {
+        chain: inputs.chain,
+        channel: inputs.channel,
+        releases: lines.collect(),
+    };
     canonical::to_vec(&file)
 }
 
 /// A git object id as the formats write it.
 pub fn oid(id: ObjectId) -> GitOid {
-    id.to_string().parse().expect("gix writes 40 lower-case hexadecimal digits for SHA-1")
+    id.to_string()
+        .parse()
+        .expect("gix writes 40 lower-case hexadecimal digits for SHA-1")
 }

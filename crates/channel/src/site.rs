@@ -55,7 +55,11 @@ impl Site {
         match fs::read(&path) {
             Ok(bytes) => Ok(Some(bytes)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(source) => Err(SiteError { path, action: "read", source }),
+            Err(source) => Err(SiteError {
+                path,
+                action: "read",
+                source,
+            }),
         }
     }
 
@@ -87,7 +91,11 @@ impl Site {
                 length += count as u64;
             }
         };
-        read().map_err(|source| SiteError { path: path.clone(), action: "read", source })
+        read().map_err(|source| SiteError {
+            path: path.clone(),
+            action: "read",
+            source,
+        })
     }
 
     fn place(&self, name: &str, fill: impl FnOnce(&mut File) -> io::Result<()>) -> Result<(), SiteError> {
@@ -104,7 +112,11 @@ impl Site {
             file.persist(&path).map_err(|error| error.error)?;
             File::open(directory)?.sync_all()
         };
-        place().map_err(|source| SiteError { path: path.clone(), action: "written", source })
+        place().map_err(|source| SiteError {
+            path: path.clone(),
+            action: "written",
+            source,
+        })
     }
 }
 

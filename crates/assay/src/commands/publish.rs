@@ -42,9 +42,8 @@ pub(crate) fn run(global: &Global, args: &Args) -> Outcome {
     let mut open = Desk::open_ledger(global)?;
     let mut finished = Vec::new();
     finish_roots(&open, &mut finished)?;
-    let chain = match ChainState::load(&open.snapshot()?, &open.desk.settings, open.desk.now)? {
-        Some(chain) => chain,
-        None => return Err(first_root_lacks(&open)?),
+    let Some(chain) = ChainState::load(&open.snapshot()?, &open.desk.settings, open.desk.now)? else {
+        return Err(first_root_lacks(&open)?);
     };
     open.pin_chain(&chain)?;
     finish_targets(&open, &chain, &mut finished)?;
@@ -65,7 +64,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> Outcome {
                 text += &format!(
                     "announced with timestamp {}, current until {}",
                     published.timestamp, published.until
-                )
+                );
             }
             None if finished.is_empty() => text += "nothing new is finished; assay log says what waits, and on whom",
             None => {}
@@ -189,12 +188,16 @@ fn finish_targets(open: &OpenDesk, chain: &ChainState, finished: &mut Vec<String
             continue;
         };
         let newest = chain.newest_version(&snapshot, &pending.role)?;
-        if targets.version() != newest + 1 {
+        let taken = files.iter().any(|(role, _)| *role == pending.role);
+        if targets.version() <= newest || taken || !follows(chain, &snapshot, targets)? {
             continue;
         }
         match pending.finished {
             Some(Finished::Targets(signed)) => {
-                files.push(NewFile::metadata(pending.role.clone(), &signed).or_exit(Exit::Refused)?);
+                files.push((
+                    pending.role.clone(),
+                    NewFile::metadata(pending.role.clone(), &signed).or_exit(Exit::Refused)?,
+                ));
                 finished.push(format!("{} {}", pending.role, targets.version));
             }
             _ => output::note(&format!(
@@ -205,11 +208,21 @@ fn finish_targets(open: &OpenDesk, chain: &ChainState, finished: &mut Vec<String
             )),
         }
     }
+    let files: Vec<NewFile> = files.into_iter().map(|(_, file)| file).collect();
     if files.is_empty() {
         Ok(())
     } else {
         open.add(&files, &format!("Finish {}", finished.join(", ")))
     }
+}
+
+/// Whether a release follows the last finished one. Of two that do, one is finished and the other never is.
+fn follows(chain: &ChainState, snapshot: &Snapshot, targets: &attestation::tuf::Targets) -> Outcome<bool> {
+    let Some(release) = targets.mark.as_ref().and_then(|mark| mark.release.as_ref()) else {
+        return Ok(true);
+    };
+    let last = chain.last_release(snapshot, &release.channel)?;
+    Ok(release.previous == last.map(|last| last.payload))
 }
 
 fn read_online_key(path: &Path) -> Outcome<OnlineKey> {
@@ -338,6 +351,7 @@ fn build(
     before.pop();
     let candidate = Candidate {
         channel,
+        version: last.signed.claims.version,
         commit: derive::object_id(&last.release.commit)?,
         time: last.release.time,
         statements,

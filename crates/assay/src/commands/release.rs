@@ -1,12 +1,16 @@
 //! Proposing the next release of a channel.
 
-use attestation::{ChannelName, pending::Proposal};
-use ledger::NewFile;
+use std::collections::BTreeSet;
+
+use attestation::{ChannelName, Sha256Digest, StatementId, pending::Proposal};
+use channel::release::oid;
+use ledger::{NewFile, Snapshot};
 use policy::root;
 use serde_json::json;
 
 use super::sign;
 use crate::{
+    chain_state::{ChainState, top_level},
     cli::Global,
     derive::{self, Admitted, Candidate},
     desk::Desk,
@@ -41,36 +45,29 @@ pub(crate) fn run(global: &Global, args: &Args) -> Outcome {
     };
     let commit = derive::object_id(commit)?;
     let lag = sign::lag(&open, &chain, channel, commit)?;
-    let before = derive::releases_before(&snapshot, channel, last.as_ref())?;
-    let candidate = Candidate {
-        channel,
-        commit,
-        time: chain.now,
-        statements: &statements.ids,
-        root_version: chain.root.version,
+    let checker = sign::Checker::new(&open, &snapshot, &chain, &statements);
+    let mut files = top_level_proposal(&chain, &snapshot, &checker, channel)?;
+    let (payload, sequence) = match proposed_already(&snapshot, &checker, channel, commit, &statements.ids)? {
+        Some(found) => found,
+        None => {
+            let before = derive::releases_before(&snapshot, channel, last.as_ref())?;
+            let candidate = Candidate {
+                channel,
+                version: chain.next_version(&snapshot, &channel.clone().into())?,
+                commit,
+                time: chain.now,
+                statements: &statements.ids,
+                root_version: chain.root.version,
+            };
+            let targets = derive::release(repository, &chain, &before, &candidate, derive::no_file())?.targets;
+            let proposal = Proposal::Release {
+                targets: Box::new(targets),
+                statements: statements.ids.clone(),
+            };
+            files.push(NewFile::proposal(&proposal));
+            (proposal.payload_digest(), before.len() as u64 + 1)
+        }
     };
-    let targets = derive::release(repository, &chain, &before, &candidate, derive::no_file())?.targets;
-    let sequence = targets.version;
-    let proposal = Proposal::Release {
-        targets: Box::new(targets),
-        statements: statements.ids.clone(),
-    };
-    let payload = proposal.payload_digest();
-    let mut files = vec![NewFile::proposal(&proposal)];
-    // Top-level targets hand the channels to their people; they follow from the root.
-    let top_level = chain.last_targets(&snapshot).ok().flatten();
-    let delegations = root::delegations(&chain.policy, &chain.keyring).or_exit(Exit::Refused)?;
-    let outdated = top_level.as_ref().is_none_or(|(file, _)| {
-        file.claims.delegations.as_ref() != Some(&delegations)
-            || file.claims.expires.since(chain.now)
-                < chain.channel(channel).map_or(root::CANDIDATE_WINDOW, |c| c.expires)
-    });
-    if outdated {
-        let version = chain.newest_targets_version(&snapshot)? + 1;
-        let next = root::top_level_targets(&chain.policy, chain.chain, version, chain.now, &chain.keyring)
-            .or_exit(Exit::Refused)?;
-        files.push(NewFile::proposal(&Proposal::Targets(Box::new(next))));
-    }
     open.add(&files, &format!("Propose release {sequence} of {channel}"))?;
     output::result(
         open.desk.format,
@@ -83,4 +80,61 @@ pub(crate) fn run(global: &Global, args: &Args) -> Outcome {
         },
     );
     Ok(())
+}
+
+/// Top-level targets hand the channels to their people; they follow from the root. Proposed are new ones when
+/// there are none that say so for long enough, and none are proposed already.
+fn top_level_proposal(
+    chain: &ChainState,
+    snapshot: &Snapshot,
+    checker: &sign::Checker<'_>,
+    channel: &ChannelName,
+) -> Outcome<Vec<NewFile>> {
+    let delegations = root::delegations(&chain.policy, &chain.keyring).or_exit(Exit::Refused)?;
+    let longest = chain.channel(channel)?.expires;
+    let last = chain.last_targets(snapshot).ok().flatten();
+    let lasts = last.is_some_and(|(file, _)| {
+        file.claims.delegations.as_ref() == Some(&delegations) && file.claims.expires > chain.now.plus(longest)
+    });
+    if lasts {
+        return Ok(Vec::new());
+    }
+    for file in snapshot.proposals().or_exit(Exit::Environment)?.files {
+        let proposal = file.proposal.claimed();
+        if matches!(proposal, Proposal::Targets(_)) && checker.applies(proposal)? && checker.check(proposal).is_ok() {
+            return Ok(Vec::new());
+        }
+    }
+    let version = chain.next_version(snapshot, &top_level("targets"))?;
+    let next = root::top_level_targets(&chain.policy, chain.chain, version, chain.now, &chain.keyring)
+        .or_exit(Exit::Refused)?;
+    Ok(vec![NewFile::proposal(&Proposal::Targets(Box::new(next)))])
+}
+
+/// A pending proposal of just this release: proposing it again would only split the signatures.
+fn proposed_already(
+    snapshot: &Snapshot,
+    checker: &sign::Checker<'_>,
+    channel: &ChannelName,
+    commit: importer::ObjectId,
+    ids: &BTreeSet<StatementId>,
+) -> Outcome<Option<(Sha256Digest, u64)>> {
+    for file in snapshot.proposals().or_exit(Exit::Environment)?.files {
+        let proposal = file.proposal.claimed();
+        let Proposal::Release { targets, statements } = proposal else {
+            continue;
+        };
+        let Some(release) = targets.mark.as_ref().and_then(|mark| mark.release.as_ref()) else {
+            continue;
+        };
+        if release.channel == *channel
+            && release.commit == oid(commit)
+            && statements == ids
+            && checker.applies(proposal)?
+            && checker.check(proposal).is_ok()
+        {
+            return Ok(Some((file.payload, release.sequence)));
+        }
+    }
+    Ok(None)
 }

@@ -6,7 +6,7 @@
 
 mod check;
 
-pub(crate) use check::lag;
+pub(crate) use check::{Checker, lag};
 
 use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 
@@ -165,26 +165,24 @@ fn pending(
     args: &Args,
 ) -> Outcome<Vec<Ready>> {
     let mut ready = Vec::new();
-    let checker = check::Checker::new(open, snapshot, chain, statements);
+    let checker = Checker::new(open, snapshot, chain, statements);
+    let mut applicable = Vec::new();
     for file in snapshot.proposals().or_exit(Exit::Environment)?.files {
-        if args.only.is_some_and(|only| only != file.payload) {
+        if args.only.is_none_or(|only| only == file.payload) && checker.applies(file.proposal.claimed())? {
+            applicable.push((file.payload, file.proposal.into_claimed()));
+        }
+    }
+    for (payload, proposal) in newest_of_each(&applicable) {
+        if !waits(open, snapshot, chain, statements, &proposal, args.only.is_some())? {
             continue;
         }
-        let proposal = file.proposal.claimed();
-        if !checker.applies(proposal)? || !waits(open, snapshot, chain, statements, proposal)? {
-            continue;
-        }
-        let checked = checker.check(proposal).map_err(|failure| {
+        let checked = checker.check(&proposal).map_err(|failure| {
             output::warn(&format!(
-                "proposal {} is not what this clone derives; nothing was signed",
-                file.payload
+                "proposal {payload} is not what this clone derives; nothing was signed"
             ));
             failure.next_if_none("find out who proposed it (git log touchstone); sign others with --only SHA256")
         })?;
-        ready.push(Ready {
-            payload: file.payload,
-            checked,
-        });
+        ready.push(Ready { payload, checked });
     }
     if let Some(only) = args.only
         && ready.is_empty()
@@ -196,6 +194,29 @@ fn pending(
     Ok(ready)
 }
 
+/// Of several proposals of metadata for one role, the one with the highest version (then the lowest payload): a
+/// newer proposal takes the place of an older one.
+fn newest_of_each(applicable: &[(Sha256Digest, Proposal)]) -> Vec<(Sha256Digest, Proposal)> {
+    let place = |proposal: &Proposal| match proposal {
+        Proposal::Root(root) => Some(("root".to_owned(), root.version)),
+        Proposal::Targets(targets) | Proposal::Release { targets, .. } => targets
+            .mark
+            .as_ref()
+            .map(|mark| (mark.role.to_string(), targets.version)),
+        Proposal::Exemption(_) | Proposal::Import(_) => None,
+    };
+    let newest = |mine: &(Sha256Digest, Proposal)| match place(&mine.1) {
+        None => true,
+        Some((role, version)) => applicable.iter().all(|other| match place(&other.1) {
+            Some((other_role, other_version)) if other_role == role => {
+                (version, std::cmp::Reverse(mine.0)) >= (other_version, std::cmp::Reverse(other.0))
+            }
+            _ => true,
+        }),
+    };
+    applicable.iter().filter(|mine| newest(mine)).cloned().collect()
+}
+
 /// Whether a proposal lacks the user's own signature or statement, and the user may give it.
 fn waits(
     open: &OpenDesk,
@@ -203,6 +224,7 @@ fn waits(
     chain: &ChainState,
     statements: &Statements,
     proposal: &Proposal,
+    asked_for: bool,
 ) -> Outcome<bool> {
     if let Some(pending) = chain.judge(snapshot, proposal)? {
         // A new root is also signed by its own people, who may not be the old one's.
@@ -230,10 +252,19 @@ fn waits(
         .roles
         .get(&role)
         .is_some_and(|role| role.people.contains(me));
-    let said = statements
-        .verified
-        .iter()
-        .any(|statement| statement.get().author == *me && statement.get().claim == claim);
+    // One statement by somebody of the role makes an import; root's people each make an exemption theirs.
+    let one_is_enough = matches!(claim, Claim::Import(_)) && !asked_for;
+    let said = statements.verified.iter().any(|statement| {
+        let author = &statement.get().author;
+        let counts = *author == *me
+            || one_is_enough
+                && chain
+                    .policy
+                    .roles
+                    .get(&role)
+                    .is_some_and(|role| role.people.contains(author));
+        counts && statement.get().claim == claim
+    });
     Ok(member && !said)
 }
 
@@ -251,7 +282,9 @@ fn sign_one(
             .record(&scope)?
             .enter(role, version, item.payload)
             .or_exit_with(Exit::Refused, || {
-                "two payloads of one version would split the channel: find out who proposed the second".to_owned()
+                "two payloads of one version would split the channel: find out who proposed the second, and have a new \
+             version proposed (assay release)"
+                    .to_owned()
             })?;
         let signer = open.desk.signer()?;
         let signature = signer::sign_metadata(&*signer, document).or_exit(Exit::Environment)?;
@@ -267,7 +300,7 @@ fn sign_one(
             let (Some(chain), Some(statements)) = (chain, statements) else {
                 return Err(Failure::new(Exit::Usage, "statements need a chain"));
             };
-            Ok(statement(open, chain, statements, claim.clone(), next)?.0)
+            Ok(statement(open, chain, statements, claim.as_ref().clone(), next)?.0)
         }
     }
 }

@@ -27,7 +27,7 @@ pub(crate) enum Checked {
     /// Top-level targets or a release.
     Targets(Box<Targets>),
     /// What the user's statement will say.
-    Claim(Claim),
+    Claim(Box<Claim>),
 }
 
 impl fmt::Display for Checked {
@@ -118,16 +118,15 @@ impl<'a> Checker<'a> {
             Proposal::Root(next) => next.version == self.chain.root.version + 1,
             Proposal::Targets(targets) => {
                 self.is_ours(targets, "targets")
-                    && targets.version
-                        == self
-                            .chain
-                            .last_targets(self.snapshot)?
-                            .map_or(0, |(last, _)| last.claims.version)
-                            + 1
+                    && targets.version > self.chain.newest_targets_version(self.snapshot)?
+                    && expiry("", targets.expires, self.chain.policy.freshness.targets, now).is_ok()
             }
             Proposal::Release { targets, .. } => match release_of(targets) {
                 Some(release) if self.is_ours(targets, release.channel.as_str()) => {
-                    recent(release.time, now) && release.sequence == self.last_sequence(release)? + 1
+                    let role = release.channel.clone().into();
+                    recent(release.time, now)
+                        && targets.version > self.chain.newest_version(self.snapshot, &role)?
+                        && release.sequence == self.last_sequence(release)? + 1
                 }
                 _ => false,
             },
@@ -213,7 +212,7 @@ impl<'a> Checker<'a> {
         )?;
         same("tree", &exemption.tree, &derived.tree)?;
         same("tree-nar", &exemption.tree_nar, &derived.tree_nar)?;
-        Ok(Checked::Claim(Claim::Exemption(derived)))
+        Ok(Checked::Claim(Box::new(Claim::Exemption(derived))))
     }
 
     fn import(&self, import: &Import) -> Outcome<Checked> {
@@ -230,7 +229,7 @@ impl<'a> Checker<'a> {
                 "upstream, branch or partition are not the policy's",
             ));
         }
-        Ok(Checked::Claim(Claim::Import(derived)))
+        Ok(Checked::Claim(Box::new(Claim::Import(derived))))
     }
 
     /// A commit must be on the channel's upstream branch, as this signer fetched it.
@@ -251,18 +250,23 @@ impl<'a> Checker<'a> {
         self.lag(channel, commit)?;
         same("root-version", &release.root_version, &chain.root.version)?;
         let last = chain.last_release(self.snapshot, channel)?;
-        self.statements(listed, release, last.as_ref().map(|last| last.payload))?;
-        derive::admitted(
-            repository,
-            chain,
-            channel,
-            last.as_ref(),
-            self.statements,
-            Some(&release.commit),
-        )?;
+        let listed_alone = self.listed(listed, release, last.as_ref().map(|last| last.payload))?;
+        // What was said since must not change the answer, and what is listed must be enough for it.
+        for statements in [&listed_alone, self.statements] {
+            statements.require_complete_sequences()?;
+            derive::admitted(
+                repository,
+                chain,
+                channel,
+                last.as_ref(),
+                statements,
+                Some(&release.commit),
+            )?;
+        }
         let before = derive::releases_before(self.snapshot, channel, last.as_ref())?;
         let candidate = Candidate {
             channel,
+            version: targets.version,
             commit,
             time: release.time,
             statements: listed,
@@ -278,18 +282,16 @@ impl<'a> Checker<'a> {
         lag(self.open, self.chain, channel, commit).map(|_| ())
     }
 
-    /// The list must have every statement that this clone holds, every one of the previous list, and none that
-    /// this clone lacks: who leaves a reject out, or holds one back, is noticed here.
-    fn statements(&self, listed: &BTreeSet<StatementId>, release: &Release, previous: Option<Sha256Digest>) -> Outcome {
+    /// The statements that a release lists. The list must have every one of the previous release's and none that
+    /// this clone lacks. What this clone holds besides was said later, or is being left out: see the caller.
+    fn listed(
+        &self,
+        listed: &BTreeSet<StatementId>,
+        release: &Release,
+        previous: Option<Sha256Digest>,
+    ) -> Outcome<Statements> {
         let list = StatementList::of(listed);
         same("statements", &release.statements.sha256, &list.sha256)?;
-        if let Some(id) = self.statements.ids.difference(listed).next() {
-            return Err(Failure::new(
-                Exit::Refused,
-                format!("the release does not list statement {id}, which this clone holds"),
-            )
-            .next("have the release proposed anew: assay release"));
-        }
         if let Some(id) = listed.difference(&self.statements.ids).next() {
             return Err(Failure::new(
                 Exit::Refused,
@@ -299,8 +301,14 @@ impl<'a> Checker<'a> {
         }
         if let Some(previous) = previous {
             let before = self.snapshot.proposal(previous).or_exit(Exit::Environment)?;
-            if let Some(Ok(file)) = before
-                && let Proposal::Release { statements: before, .. } = file.proposal.claimed()
+            let Some(Ok(file)) = before else {
+                return Err(Failure::new(
+                    Exit::Refused,
+                    format!("the proposal of the previous release ({previous}) is missing from the ledger"),
+                )
+                .next("exchange the ledger with somebody who has it: assay sync"));
+            };
+            if let Proposal::Release { statements: before, .. } = file.proposal.claimed()
                 && let Some(id) = before.difference(listed).next()
             {
                 return Err(Failure::new(
@@ -309,7 +317,7 @@ impl<'a> Checker<'a> {
                 ));
             }
         }
-        self.statements.require_complete_sequences()
+        Ok(self.statements.only(listed))
     }
 }
 
