@@ -123,7 +123,9 @@ impl LockedState {
 
     /// Raises the floors of `chain`.
     pub fn keep_floors(&self, chain: ChainId, floors: &Floors) -> Result<(), FileError> {
-        self.write_json(&self.floors_file(chain), floors)
+        let file = self.floors_file(chain);
+        file::make_directory(file.parent().unwrap_or(&file))?;
+        self.write_json(&file, floors)
     }
 
     /// A file for a download.
