@@ -9,7 +9,7 @@
 use std::{collections::BTreeMap, fs, path::Path};
 
 use attestation::{
-    ChainId, ChannelName, KeyId, Seconds, Sha256Digest, Time,
+    ChainId, ChannelName, KeyId, RoleName, Seconds, Sha256Digest, Time,
     chain::{PolicyDocument, Release, ReleaseMark, StatementList},
     tuf::{MetaFile, Metadata, Root, SPEC_VERSION, Signature, Signed, Snapshot, TargetFile, Targets, Timestamp},
 };
@@ -80,7 +80,7 @@ impl TestChain {
             snapshot: 0,
             timestamp: 0,
         };
-        let signed = chain.signed_root(root, &["alice", "bob"]);
+        let signed = chain.signed_root(root, &texts(&chain.root_people()));
         chain.chain = ChainId::from_digest(Sha256Digest::of(signed.to_bytes()));
         chain.place_root(&signed);
         chain.place_top_level_targets();
@@ -100,7 +100,11 @@ impl TestChain {
 
     /// The policy of the newest root.
     pub fn policy(&self) -> &PolicyDocument {
-        self.root.policy.as_ref().expect("our roots carry a policy")
+        policy_of(&self.root)
+    }
+
+    fn root_people(&self) -> Vec<String> {
+        quorum(self.policy(), "root", None)
     }
 
     /// The person of this name.
@@ -159,10 +163,15 @@ impl TestChain {
         self.root = root.claims.clone();
     }
 
-    /// Changes the policy: a root signed by alice and bob, top-level targets that follow from it, and all that
+    /// Changes the policy: a root signed by as many as it takes of the old people and of the new, top-level targets that follow from it, and all that
     /// the online key signs.
     pub fn rotate(&mut self, edit: impl FnOnce(&mut PolicyDocument)) {
-        let signed = self.signed_root(self.draft_root(edit), &["alice", "bob"]);
+        let root = self.draft_root(edit);
+        let mut people = self.root_people();
+        people.extend(quorum(policy_of(&root), "root", None));
+        people.sort();
+        people.dedup();
+        let signed = self.signed_root(root, &texts(&people));
         self.place_root(&signed);
         self.place_top_level_targets();
         self.publish();
@@ -175,7 +184,7 @@ impl TestChain {
     }
 
     fn place_top_level_targets(&mut self) {
-        let targets = self.signed_targets(self.draft_top_level_targets(), &["alice", "bob"]);
+        let targets = self.signed_targets(self.draft_top_level_targets(), &texts(&self.root_people()));
         self.place_targets("targets", &targets);
     }
 
@@ -245,9 +254,12 @@ impl TestChain {
         self.files.insert(format!("metadata/{version}.{role}.json"), bytes);
     }
 
-    /// Releases `files` in `channel`, signed by alice and bob, and publishes.
+    /// Releases `files` in `channel`, signed by as many of its people as it takes (alice and bob, unless the policy
+    /// was changed), and publishes.
     pub fn release(&mut self, channel: &str, files: &[(&str, &[u8])]) {
-        self.release_with(channel, files, &["alice", "bob"], |_| {});
+        let entry = &self.policy().channels[&channel.parse::<ChannelName>().expect("a channel's name")].release;
+        let people = quorum(self.policy(), entry.role.as_str(), Some(entry.threshold));
+        self.release_with(channel, files, &texts(&people), |_| {});
     }
 
     /// As [`Self::release`], with claims that `edit` has changed before these people sign them.
@@ -388,6 +400,21 @@ impl TestChain {
     fn next_version(&self, role: &str) -> u64 {
         self.targets.get(role).map_or(1, |file| file.version + 1)
     }
+}
+
+fn policy_of(root: &Root) -> &PolicyDocument {
+    root.policy.as_ref().expect("our roots carry a policy")
+}
+
+/// As many of a role as it takes, in the order of their names.
+fn quorum(policy: &PolicyDocument, role: &str, threshold: Option<u32>) -> Vec<String> {
+    let role = &policy.roles[&role.parse::<RoleName>().expect("a role's name")];
+    let count = threshold.or(role.threshold).expect("a threshold") as usize;
+    role.people.iter().take(count).map(ToString::to_string).collect()
+}
+
+fn texts(names: &[String]) -> Vec<&str> {
+    names.iter().map(String::as_str).collect()
 }
 
 /// [`PEOPLE`], with keys valid from 30 days before `now`.
