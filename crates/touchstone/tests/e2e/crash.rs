@@ -1,0 +1,179 @@
+//! Power cuts, full and read-only disks: the state is the old one or the new one.
+
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Stdio},
+};
+
+use crate::world::{TOUCHSTONE, World, has};
+
+/// The system calls that change what is on the disk, and the lock. (strace passes over those that a machine lacks.)
+const CHANGES: [&str; 20] = [
+    "rename",
+    "renameat",
+    "renameat2",
+    "link",
+    "linkat",
+    "symlink",
+    "symlinkat",
+    "mkdir",
+    "mkdirat",
+    "rmdir",
+    "unlink",
+    "unlinkat",
+    "write",
+    "ftruncate",
+    "chmod",
+    "fchmod",
+    "fsync",
+    "fdatasync",
+    "syncfs",
+    "flock",
+];
+
+#[test]
+fn killed_at_any_system_call_an_update_leaves_the_old_or_the_new_state() {
+    if !has("strace") {
+        return;
+    }
+    let mut world = World::installed();
+    world.release("2");
+    let (state, pristine) = (world.state(), world.state().with_extension("pristine"));
+    copy(&state, &pristine);
+    let (mut old, mut new) = (0, 0);
+    for call in CHANGES {
+        for time in 1.. {
+            fs::remove_dir_all(&state).unwrap();
+            copy(&pristine, &state);
+            if !killed_at(call, time, &state) {
+                break;
+            }
+            match world.installed_text().as_str() {
+                "1" => old += 1,
+                "2" => new += 1,
+                other => panic!("killed at {call} {time}, {other:?} is installed"),
+            }
+            world.run(&["verify"]).assert_ok();
+            world.run(&["update"]).assert_ok();
+            assert_eq!(world.installed_text(), "2", "killed at {call} {time}");
+            assert_eq!(
+                fs::read_dir(state.join("tmp")).unwrap().count(),
+                0,
+                "killed at {call} {time}"
+            );
+        }
+    }
+    if old + new == 0 {
+        eprintln!("SKIPPED: strace cannot trace here");
+        return;
+    }
+    eprintln!("{} cuts: {old} left the old state, {new} the new one", old + new);
+    assert!(old > 50 && new > 3);
+}
+
+/// Runs an update that is killed at its `time`th `call`; whether it got that far.
+fn killed_at(call: &str, time: u32, state: &Path) -> bool {
+    let status = Command::new("strace")
+        .args(["-f", "-qq", "-o", "/dev/null", "-e", &format!("trace=?{call}")])
+        .args(["-e", &format!("inject=?{call}:signal=KILL:when={time}")])
+        .args([TOUCHSTONE, "update", "--state"])
+        .arg(state)
+        .env_clear()
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .unwrap();
+    // strace ends as its child did.
+    !status.success() && status.code().is_none()
+}
+
+fn copy(from: &Path, to: &Path) {
+    assert!(
+        Command::new("cp")
+            .arg("-a")
+            .args([from, to])
+            .status()
+            .unwrap()
+            .success()
+    );
+}
+
+/// A file system of its own, of so many kilobytes; `None`, said aloud, where none can be mounted.
+struct SmallDisk<'a>(&'a Path);
+
+impl<'a> SmallDisk<'a> {
+    fn mount(at: &'a Path, kilobytes: u32) -> Option<Self> {
+        fs::create_dir_all(at).unwrap();
+        let options = format!("size={kilobytes}k,mode=755");
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &options, "tmpfs"])
+            .arg(at)
+            .output();
+        if mounted.is_ok_and(|output| output.status.success()) {
+            return Some(Self(at));
+        }
+        eprintln!("SKIPPED: no tmpfs can be mounted here (it takes root)");
+        None
+    }
+}
+
+impl Drop for SmallDisk<'_> {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg(self.0).status();
+    }
+}
+
+/// Text that does not compress.
+fn noise(length: usize) -> String {
+    let mut state: u64 = 88_172_645_463_325_252;
+    let letter = |_| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        char::from(b'!' + u8::try_from(state % 90).unwrap())
+    };
+    (0..length).map(letter).collect()
+}
+
+#[test]
+fn a_full_disk_is_exit_code_3_and_the_generation_stays() {
+    let mut world = World::new();
+    let state = world.state();
+    let Some(_disk) = SmallDisk::mount(&state, 600) else {
+        return;
+    };
+    world.subscribe().assert_ok();
+    world.run(&["update"]).assert_ok();
+    // Too long to download; then short enough for that, and too long to unpack beside it.
+    for length in [2_000_000, 350_000] {
+        world.release(&noise(length));
+        world.run(&["update"]).assert_failed(3, "disk-full");
+        assert_eq!(world.installed_text(), "1");
+        world.run(&["verify"]).assert_ok();
+        assert_eq!(fs::read_dir(state.join("tmp")).unwrap().count(), 0);
+    }
+    world.release("3");
+    world.run(&["update"]).assert_ok();
+    assert_eq!(world.installed_text(), "3");
+}
+
+#[test]
+fn a_read_only_state_is_exit_code_3_and_can_be_read() {
+    let world = World::new();
+    let state = world.state();
+    let Some(disk) = SmallDisk::mount(&state, 600) else {
+        return;
+    };
+    world.subscribe().assert_ok();
+    world.run(&["update"]).assert_ok();
+    let remounted = Command::new("mount")
+        .args(["-o", "remount,ro"])
+        .arg(disk.0)
+        .status()
+        .unwrap();
+    assert!(remounted.success());
+    world.run(&["update"]).assert_failed(3, "not-writable");
+    world.run(&["status", "--check"]).assert_ok();
+    world.run(&["verify"]).assert_ok();
+}

@@ -1,0 +1,7 @@
+//! The real command, a real channel, a real disk.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
+
+mod cli;
+mod crash;
+mod world;
