@@ -1,7 +1,5 @@
 //! A mirror in a directory can hold anything, too.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
-
 use std::{fs, os::unix::fs::symlink, path::Path, process::Command};
 
 use fetcher::{Fault, FileTransport, Resource, Transport as _};

@@ -1,11 +1,9 @@
 //! What mirrors and networks may do to a subscriber, each attack beside its honest twin.
 
-mod common;
-
 use std::fs;
 
+use crate::common::{Site, Subscriber, assert_refused, installed, now, tarball};
 use attestation::{Seconds, Time};
-use common::{Site, Subscriber, assert_refused, installed, now, tarball};
 use fetcher::{Fault, Outcome, TransportError, UpdateError, probe};
 use install::{Action, InstallError, State, StateError, unpack::UnpackError, verify};
 use policy::TrustError;

@@ -1,7 +1,5 @@
 //! A subscriber and a channel in two temporary directories.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
-
 use std::fs;
 
 use attestation::{Sha256Digest, Time};

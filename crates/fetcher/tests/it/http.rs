@@ -1,7 +1,5 @@
 //! A server on loopback that misbehaves in every way a test can think of.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
-
 use std::{
     io::{Read as _, Write as _},
     net::{TcpListener, TcpStream},
@@ -76,6 +74,42 @@ fn fetches_from_an_honest_server_what_it_asked_for() {
     });
     let (got, result) = fetch(&url);
     assert_eq!((got.as_slice(), result.unwrap()), (b"hello".as_slice(), 5));
+}
+
+#[test]
+fn installs_a_release_over_http() {
+    let (chain, _site, installed) = crate::common::installed();
+    let files = chain.files.clone();
+    let url = server(move |stream, head| {
+        let path = head
+            .split(' ')
+            .nth(1)
+            .and_then(|path| path.strip_prefix("/channel/"))
+            .unwrap_or_default();
+        match files.get(path) {
+            Some(bytes) => {
+                let head = format!(
+                    "HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+                    bytes.len()
+                );
+                stream.write_all(head.as_bytes())?;
+                stream.write_all(bytes)
+            }
+            None => stream.write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"),
+        }
+    });
+    let transport = HttpTransport::new(url.parse().unwrap(), Pace::default(), b"").unwrap();
+    let newcomer = crate::common::Subscriber::new(&chain);
+    let update = newcomer.update_at(&[&transport], crate::common::now()).unwrap();
+    assert_eq!(update.outcome, fetcher::Outcome::Installed);
+    assert_eq!(newcomer.installed(), installed.installed());
+    assert_eq!(
+        newcomer
+            .update_at(&[&transport], crate::common::now())
+            .unwrap()
+            .requests,
+        2
+    );
 }
 
 #[test]

@@ -1,0 +1,8 @@
+//! What mirrors, networks and servers may do to a subscriber.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
+
+mod common;
+mod delivery;
+mod file;
+mod http;
