@@ -9,7 +9,7 @@ use attestation::{
     statement::Statement,
     tuf::{Key, Metadata, RoleKeys, Root, Signature, Signed, Targets},
 };
-use ledger::{Snapshot, StatementFile};
+use ledger::{MetadataFile, Snapshot, StatementFile};
 use policy::{
     Keyring, Tally, TrustedSet, Verified, root,
     statements::Court,
@@ -17,9 +17,15 @@ use policy::{
 };
 
 use crate::{
+    desk::Desk,
     exit::{Exit, Failure, OrExit as _, Outcome},
+    seen::Seen,
     settings::Settings,
 };
+
+/// How far a version may run ahead of the last finished one because of withdrawn proposals. What is beyond was
+/// filed by somebody who wants versions to run out.
+const LARGEST_STEP: u64 = 1000;
 
 /// A chain whose roots were verified from the pinned first one, and the keyring of its people.
 pub(crate) struct ChainState {
@@ -33,8 +39,12 @@ pub(crate) struct ChainState {
     pub keyring: Keyring,
     /// The files of all roots, from version 1.
     pub root_files: Vec<Vec<u8>>,
+    /// Every root, from version 1.
+    roots: Vec<Root>,
     /// What is taken as now.
     pub now: Time,
+    /// What this clone saw finished.
+    seen: Seen,
     /// The verified roots: where statements are judged.
     set: TrustedSet,
 }
@@ -80,7 +90,8 @@ pub(crate) fn keyring(snapshot: &Snapshot) -> Outcome<Keyring> {
 impl ChainState {
     /// Verifies the ledger's roots from the one that the settings pin. `None` while there is no complete first
     /// root.
-    pub(crate) fn load(snapshot: &Snapshot, settings: &Settings, now: Time) -> Outcome<Option<Self>> {
+    pub(crate) fn load(snapshot: &Snapshot, desk: &Desk) -> Outcome<Option<Self>> {
+        let (settings, now) = (&desk.settings, desk.now);
         let listing = snapshot.roots().or_exit(Exit::Environment)?;
         for problem in &listing.problems {
             crate::output::warn(&format!("the ledger's roots: {problem}"));
@@ -94,14 +105,18 @@ impl ChainState {
         let mut set =
             TrustedSet::pinned(chain, &first.bytes, keyring.clone(), Judge::Authentic, now).or_exit(Exit::Refused)?;
         let mut root_files = vec![first.bytes.clone()];
+        let mut roots = vec![first.root.claimed().claims.clone()];
         for file in &listing.files[1..] {
-            set.update_root(&file.bytes).or_exit_with(Exit::Refused, || {
-                format!(
-                    "root {} of the ledger does not follow from the chain: find out who added it",
-                    file.version
-                )
-            })?;
+            // Whoever may push can file anything under the next root's name. It ends what is believed, no more.
+            if let Err(error) = set.update_root(&file.bytes) {
+                let version = file.version;
+                crate::output::warn(&format!(
+                    "root {version} of the ledger does not follow: {error}; find out who added it"
+                ));
+                break;
+            }
             root_files.push(file.bytes.clone());
+            roots.push(set.root().clone());
         }
         let root = set.root().clone();
         let policy = root
@@ -114,8 +129,10 @@ impl ChainState {
             policy,
             keyring,
             root_files,
+            roots,
             now,
             set,
+            seen: Seen::new(desk.repository.git_dir()),
         }))
     }
 
@@ -158,62 +175,125 @@ impl ChainState {
         Ok(Statements { verified, ids })
     }
 
-    /// The newest complete release of a channel: verified under its role.
+    /// The newest complete release of a channel: verified under its role. Files that do not verify are passed
+    /// over with a warning: whoever may push can file them.
     pub(crate) fn last_release(&self, snapshot: &Snapshot, channel: &ChannelName) -> Outcome<Option<LastRelease>> {
         let role = RoleName::from(channel.clone());
-        let Some(file) = snapshot.newest_metadata(&role).or_exit(Exit::Environment)? else {
-            return Ok(None);
-        };
-        let file = file.or_exit(Exit::Refused)?;
-        let signed = file.targets.claimed().clone();
-        self.require(&signed, &role)?;
-        let release = signed.claims.mark.as_ref().and_then(|mark| mark.release.clone());
-        let release = release.ok_or_else(|| Failure::new(Exit::Refused, format!("{role}.json names no release")))?;
-        let payload = Sha256Digest::of(&signed.payload);
-        Ok(Some(LastRelease {
-            release,
-            payload,
-            signed,
-        }))
+        for file in self.finished(snapshot, &role)? {
+            let signed = file.targets.claimed();
+            let payload = Sha256Digest::of(&signed.payload);
+            let Some(release) = release_of(&signed.claims, channel) else {
+                continue;
+            };
+            let found = LastRelease {
+                release: release.clone(),
+                payload,
+                signed: signed.clone(),
+            };
+            match self.require(signed, &role, &self.root) {
+                Ok(()) => {
+                    self.seen.insert(payload)?;
+                    return Ok(Some(found));
+                }
+                Err(_) if self.is_of_older_root(signed, &role, release) => {
+                    if self.seen.contains(payload)? {
+                        return Ok(Some(found));
+                    }
+                    return Err(Failure::new(
+                        Exit::Refused,
+                        format!("release {} was signed by people of root {}, and this clone did not see it finished under that root", release.sequence, release.root_version),
+                    )
+                    .next("let somebody who did make the next release; after that this clone can go on"));
+                }
+                Err(error) => {
+                    crate::output::warn(&format!(
+                        "{}.{role}.json of the ledger is passed over: {error}",
+                        file.version
+                    ));
+                }
+            }
+        }
+        Ok(None)
     }
 
-    /// The newest complete top-level targets.
-    pub(crate) fn last_targets(&self, snapshot: &Snapshot) -> Outcome<Option<(Signed<Targets>, Vec<u8>)>> {
+    fn is_of_older_root(&self, signed: &Signed<Targets>, role: &RoleName, release: &Release) -> bool {
+        let root = usize::try_from(release.root_version)
+            .ok()
+            .and_then(|version| self.roots.get(version.checked_sub(1)?));
+        root.is_some_and(|root| root.version < self.root.version && self.require(signed, role, root).is_ok())
+    }
+
+    /// The newest complete top-level targets under the newest root.
+    pub(crate) fn last_targets(&self, snapshot: &Snapshot) -> Outcome<Option<Signed<Targets>>> {
         let role = top_level("targets");
-        let Some(file) = snapshot.newest_metadata(&role).or_exit(Exit::Environment)? else {
-            return Ok(None);
-        };
-        let file = file.or_exit(Exit::Refused)?;
-        let signed = file.targets.claimed().clone();
-        self.require(&signed, &role)?;
-        Ok(Some((signed, file.bytes)))
+        let files = self.finished(snapshot, &role)?;
+        Ok(files
+            .iter()
+            .map(|file| file.targets.claimed())
+            .find(|signed| self.require(signed, &role, &self.root).is_ok())
+            .cloned())
     }
 
-    /// The highest version of a role's finished targets, valid or not; 0 where there are none.
+    /// The finished targets of a role and of this chain, the highest version first.
+    fn finished(&self, snapshot: &Snapshot, role: &RoleName) -> Outcome<Vec<MetadataFile>> {
+        let mut files = snapshot.metadata().or_exit(Exit::Environment)?.files;
+        files.retain(|file| {
+            file.role == *role
+                && file
+                    .targets
+                    .claimed()
+                    .claims
+                    .mark
+                    .as_ref()
+                    .is_some_and(|mark| mark.chain == self.chain && mark.role == *role)
+        });
+        files.reverse();
+        Ok(files)
+    }
+
+    /// The highest version of a role's targets that its people finished, under whichever root; 0 where there are
+    /// none.
     pub(crate) fn newest_version(&self, snapshot: &Snapshot, role: &RoleName) -> Outcome<u64> {
-        let newest = snapshot.newest_metadata(role).or_exit(Exit::Environment)?;
-        Ok(newest.and_then(Result::ok).map_or(0, |file| file.version.get()))
+        let files = self.finished(snapshot, role)?;
+        let signed = |file: &&MetadataFile| {
+            self.roots
+                .iter()
+                .any(|root| self.require(file.targets.claimed(), role, root).is_ok())
+        };
+        Ok(files.iter().find(signed).map_or(0, |file| file.version.get()))
     }
 
     /// The version that the next proposal of a role's targets takes: after every finished one, and after every
     /// proposal that somebody signed, since nobody signs two payloads of one version.
     pub(crate) fn next_version(&self, snapshot: &Snapshot, role: &RoleName) -> Outcome<u64> {
-        let mut newest = self.newest_version(snapshot, role)?;
+        let newest = self.newest_version(snapshot, role)?;
+        let mut taken: BTreeSet<u64> = self
+            .finished(snapshot, role)?
+            .iter()
+            .map(|file| file.version.get())
+            .collect();
         for file in snapshot.proposals().or_exit(Exit::Environment)?.files {
             let proposal = file.proposal.claimed();
             let (Proposal::Targets(targets) | Proposal::Release { targets, .. }) = proposal else {
                 continue;
             };
-            if targets.mark.as_ref().is_some_and(|mark| mark.role == *role)
-                && targets.version > newest
+            let of_role = targets.mark.as_ref().is_some_and(|mark| mark.role == *role);
+            if of_role
                 && self
                     .judge(snapshot, proposal)?
                     .is_some_and(|pending| !pending.tally.vouches.is_empty())
             {
-                newest = targets.version;
+                taken.insert(targets.version);
             }
         }
-        Ok(newest + 1)
+        // After what was signed, and not under a name that somebody filed junk under.
+        let signed = taken
+            .iter()
+            .rev()
+            .find(|version| **version <= newest + LARGEST_STEP)
+            .copied()
+            .unwrap_or(newest);
+        Ok(signed.max(newest) + 1)
     }
 
     /// The highest version of top-level targets, valid or not; 0 where there are none.
@@ -221,12 +301,15 @@ impl ChainState {
         self.newest_version(snapshot, &top_level("targets"))
     }
 
-    fn require(&self, signed: &Signed<Targets>, role: &RoleName) -> Outcome {
-        let (keys, role_keys) = self.role_keys(role)?;
-        trusted_set::require_signed(signed, &self.electorate(role, &keys, &role_keys))
-            .or_exit_with(Exit::Refused, || {
-                format!("{role} must be signed anew under the present root: assay release, then assay sign")
-            })
+    /// Whether finished targets have the signatures that `root` asks for.
+    fn require(&self, signed: &Signed<Targets>, role: &RoleName, root: &Root) -> Outcome {
+        let (keys, role_keys) = self.role_keys_under(root, role)?;
+        let policy = root.policy.as_ref().unwrap_or(&self.policy);
+        let electorate = Electorate {
+            policy,
+            ..self.electorate(role, &keys, &role_keys)
+        };
+        trusted_set::require_signed(signed, &electorate).or_exit(Exit::Refused)
     }
 
     fn electorate<'a>(
@@ -247,10 +330,15 @@ impl ChainState {
 
     /// The keys and the threshold of a role under the newest root.
     pub(crate) fn role_keys(&self, role: &RoleName) -> Outcome<(BTreeMap<KeyId, Key>, RoleKeys)> {
-        if let Some(role_keys) = self.root.roles.get(role) {
-            return Ok((self.root.keys.clone(), role_keys.clone()));
+        self.role_keys_under(&self.root, role)
+    }
+
+    fn role_keys_under(&self, root: &Root, role: &RoleName) -> Outcome<(BTreeMap<KeyId, Key>, RoleKeys)> {
+        if let Some(role_keys) = root.roles.get(role) {
+            return Ok((root.keys.clone(), role_keys.clone()));
         }
-        let delegations = root::delegations(&self.policy, &self.keyring).or_exit(Exit::Refused)?;
+        let policy = root.policy.as_ref().unwrap_or(&self.policy);
+        let delegations = root::delegations(policy, &self.keyring).or_exit(Exit::Refused)?;
         let found = delegations
             .roles
             .iter()
@@ -333,6 +421,16 @@ fn judge<T: Metadata>(
         tally,
         finished: finished.map(wrap),
     })
+}
+
+/// The release that targets of `channel` describe.
+fn release_of<'a>(targets: &'a Targets, channel: &ChannelName) -> Option<&'a Release> {
+    targets
+        .mark
+        .as_ref()?
+        .release
+        .as_ref()
+        .filter(|release| release.channel == *channel)
 }
 
 /// One of TUF's own role names.

@@ -161,7 +161,7 @@ impl OpenDesk {
 
     /// The chain, verified. An error while it has no complete first root.
     pub(crate) fn chain(&self, snapshot: &Snapshot) -> Outcome<ChainState> {
-        ChainState::load(snapshot, &self.desk.settings, self.desk.now)?.ok_or_else(|| {
+        ChainState::load(snapshot, &self.desk)?.ok_or_else(|| {
             Failure::new(Exit::Usage, "the chain has no complete first root yet")
                 .next("its people run assay sign, then one of them assay publish")
         })

@@ -11,6 +11,7 @@ mod desk;
 mod exit;
 mod keys;
 mod output;
+mod seen;
 mod settings;
 mod signed_record;
 

@@ -147,7 +147,7 @@ fn join(mut desk: Desk, chain: Option<ChainId>, first_root: Option<Sha256Digest>
     let mut open = OpenDesk { desk, ledger };
     let snapshot = open.snapshot()?;
     // Before anything is kept: the ledger's roots must be the pinned chain's.
-    let loaded = ChainState::load(&snapshot, &open.desk.settings, open.desk.now)?;
+    let loaded = ChainState::load(&snapshot, &open.desk)?;
     open.desk.settings.write(open.desk.repository.git_dir())?;
     if let Some(loaded) = &loaded {
         open.pin_chain(loaded)?;

@@ -23,7 +23,7 @@ pub(crate) struct Args {}
 pub(crate) fn run(global: &Global, _args: &Args) -> Outcome {
     let open = Desk::open_ledger(global)?;
     let snapshot = open.snapshot()?;
-    let chain = ChainState::load(&snapshot, &open.desk.settings, open.desk.now)?;
+    let chain = ChainState::load(&snapshot, &open.desk)?;
     let proposals = proposals(&open, chain.as_ref())?;
     let mut statements = Vec::new();
     if let Some(chain) = &chain {

@@ -42,7 +42,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> Outcome {
     let mut open = Desk::open_ledger(global)?;
     let mut finished = Vec::new();
     finish_roots(&open, &mut finished)?;
-    let Some(chain) = ChainState::load(&open.snapshot()?, &open.desk.settings, open.desk.now)? else {
+    let Some(chain) = ChainState::load(&open.snapshot()?, &open.desk)? else {
         return Err(first_root_lacks(&open)?);
     };
     open.pin_chain(&chain)?;
@@ -78,7 +78,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> Outcome {
 fn finish_roots(open: &OpenDesk, finished: &mut Vec<String>) -> Outcome {
     loop {
         let snapshot = open.snapshot()?;
-        let chain = ChainState::load(&snapshot, &open.desk.settings, open.desk.now)?;
+        let chain = ChainState::load(&snapshot, &open.desk)?;
         let mut complete = None;
         for file in snapshot.proposals().or_exit(Exit::Environment)?.files {
             let Proposal::Root(next) = file.proposal.claimed() else {
@@ -250,7 +250,7 @@ fn announce(open: &OpenDesk, chain: &ChainState, to: &Path, key: &Path) -> Outco
     let key = read_online_key(key)?;
     let snapshot = open.snapshot()?;
     let site = Site::new(to);
-    let (targets, _) = chain.last_targets(&snapshot)?.ok_or_else(|| {
+    let targets = chain.last_targets(&snapshot)?.ok_or_else(|| {
         Failure::new(Exit::Refused, "the chain has no finished top-level targets")
             .next("assay release proposes them, assay sign signs them")
     })?;

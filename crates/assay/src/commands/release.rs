@@ -92,8 +92,8 @@ fn top_level_proposal(
 ) -> Outcome<Vec<NewFile>> {
     let delegations = root::delegations(&chain.policy, &chain.keyring).or_exit(Exit::Refused)?;
     let longest = chain.channel(channel)?.expires;
-    let last = chain.last_targets(snapshot).ok().flatten();
-    let lasts = last.is_some_and(|(file, _)| {
+    let last = chain.last_targets(snapshot)?;
+    let lasts = last.is_some_and(|file| {
         file.claims.delegations.as_ref() == Some(&delegations) && file.claims.expires > chain.now.plus(longest)
     });
     if lasts {

@@ -52,7 +52,7 @@ struct Ready {
 pub(crate) fn run(global: &Global, args: &Args) -> Outcome {
     let mut open = Desk::open_ledger(global)?;
     let snapshot = open.snapshot()?;
-    let chain = ChainState::load(&snapshot, &open.desk.settings, open.desk.now)?;
+    let chain = ChainState::load(&snapshot, &open.desk)?;
     let (ready, statements) = match &chain {
         None => (first_root(&open, &snapshot)?, None),
         Some(chain) => {

@@ -43,6 +43,9 @@ impl fmt::Display for Checked {
 /// A proposal is signed within a day of its time, or it is out of date.
 const WINDOW: Seconds = root::CANDIDATE_WINDOW;
 
+/// An exemption is for starting a channel now, not some day.
+const LONGEST_EXEMPTION: Seconds = Seconds::days(31);
+
 fn differs(what: &str, found: impl fmt::Display, derived: impl fmt::Display) -> Failure {
     Failure::new(
         Exit::Refused,
@@ -132,6 +135,7 @@ impl<'a> Checker<'a> {
             },
             Proposal::Exemption(exemption) => {
                 exemption.until > now
+                    && exemption.until.since(now) <= LONGEST_EXEMPTION
                     && self.chain.policy.channels.contains_key(&exemption.channel)
                     && self.chain.last_release(self.snapshot, &exemption.channel)?.is_none()
             }
