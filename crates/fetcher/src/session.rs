@@ -14,14 +14,11 @@ use crate::{
     update::UpdateError,
 };
 
-/// TUF's limits are the client's to set: python-tuf's, except for the number of roots.
+/// TUF's limits are the client's to set: these are python-tuf's.
 const ROOT_BYTES: u64 = 512_000;
 const TIMESTAMP_BYTES: u64 = 16_384;
 const SNAPSHOT_BYTES: u64 = 2_000_000;
 const TARGETS_BYTES: u64 = 5_000_000;
-
-/// How many new roots one update goes through.
-const MOST_ROOTS: u64 = 1024;
 
 /// What is known of a chain, growing while a mirror is asked.
 pub(crate) struct Session<'a> {
@@ -84,13 +81,13 @@ impl<'a> Session<'a> {
         &self.files
     }
 
-    /// Every root that there is.
-    pub(crate) fn update_roots(&mut self) -> Result<(), UpdateError> {
+    /// Every root that there is, if they are no more than `most` new ones.
+    pub(crate) fn update_roots(&mut self, most: u64) -> Result<(), UpdateError> {
         let known = self.set.root().version;
         loop {
             let next = self.set.root().version + 1;
-            if next > known + MOST_ROOTS {
-                return Err(UpdateError::TooManyRoots { limit: MOST_ROOTS });
+            if next > known.saturating_add(most) {
+                return Err(UpdateError::TooManyRoots { limit: most });
             }
             let root = match self.mirror.get(&Resource::Root(next), ROOT_BYTES) {
                 Err(TransportError {

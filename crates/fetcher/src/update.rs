@@ -62,14 +62,17 @@ pub struct Bounds {
     pub tarball: u64,
     /// How much it may unpack to.
     pub unpacked: Limits,
+    /// How many new roots are gone through in one update.
+    pub roots: u64,
 }
 
 impl Default for Bounds {
-    /// A gigabyte of tarball, thirty times today's.
+    /// A gigabyte of tarball, thirty times today's, and four times the roots that python-tuf takes.
     fn default() -> Self {
         Self {
             tarball: 1 << 30,
             unpacked: Limits::default(),
+            roots: 1024,
         }
     }
 }
@@ -187,11 +190,12 @@ pub fn probe(
     subscription: &Subscription,
     state: &LockedState,
     mirrors: &[&dyn Transport],
+    bounds: Bounds,
     now: Time,
 ) -> Result<u64, UpdateError> {
     let attempt = |mirror: &Mirror<'_>| {
         let mut session = Session::open(subscription, state, mirror, now)?;
-        session.update_roots()?;
+        session.update_roots(bounds.roots)?;
         Ok(session.set().root().version)
     };
     first_that_does(mirrors, attempt).map(|(version, _, _)| version)
@@ -258,7 +262,7 @@ fn update_from(
 ) -> Result<Done, UpdateError> {
     progress.begin(Step::Metadata, None);
     let mut session = Session::open(subscription, state, mirror, now)?;
-    session.update_roots()?;
+    session.update_roots(bounds.roots)?;
     session.update_release()?;
     let channel = &subscription.channel;
     let release = session.set().current_release(channel)?;

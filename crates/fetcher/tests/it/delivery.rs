@@ -4,11 +4,14 @@ use std::fs;
 
 use crate::common::{Site, Subscriber, assert_refused, installed, now, tarball};
 use attestation::{Seconds, Time};
-use fetcher::{Fault, Outcome, TransportError, UpdateError, probe};
+use fetcher::{Bounds, Fault, Outcome, Silent, TransportError, UpdateError, probe};
 use install::{Action, InstallError, State, StateError, unpack::UnpackError, verify};
 use policy::TrustError;
+use sequoia_openpgp::{
+    Cert, cert::CertRevocationBuilder, parse::Parse as _, serialize::MarshalInto as _, types::ReasonForRevocation,
+};
 use signer::Document;
-use testkit::{ChannelTarball, TestChain};
+use testkit::{ChannelTarball, TestChain, TestPerson};
 
 #[test]
 fn installs_a_release_and_then_asks_two_small_requests() {
@@ -406,6 +409,7 @@ fn a_probe_refuses_another_chain_and_an_unknown_channel() {
             &subscriber.subscription,
             &subscriber.locked(),
             &[&site.transport()],
+            Bounds::default(),
             now(),
         )
     };
@@ -441,4 +445,70 @@ fn a_deleted_state_directory_is_said_to_be_absent() {
     let directory = tempfile::tempdir().unwrap();
     let error = State::open(&directory.path().join("gone")).unwrap_err();
     assert!(matches!(error, StateError::Absent { .. }), "{error:?}");
+}
+
+#[test]
+fn refuses_endless_chain_of_roots_and_keeps_how_far_it_came() {
+    let (mut chain, site, subscriber) = installed();
+    for _ in 0..5 {
+        chain.rotate(|_| {});
+    }
+    site.serve(&chain);
+    let update = |roots| {
+        let bounds = Bounds {
+            roots,
+            ..Bounds::default()
+        };
+        let mirror = site.transport();
+        fetcher::update(
+            &subscriber.subscription,
+            &subscriber.locked(),
+            &[&mirror],
+            bounds,
+            now(),
+            &Silent,
+        )
+    };
+    let error = update(3).unwrap_err();
+    assert!(matches!(error, UpdateError::TooManyRoots { limit: 3 }), "{error:?}");
+    // Six roots: four were kept, so two are left, and the third request finds none.
+    assert_eq!(update(3).unwrap().release.verified().evidence().root_version, 6);
+}
+
+#[test]
+fn a_revocation_that_was_seen_is_not_forgotten_when_a_mirror_leaves_it_out() {
+    let (chain, site, subscriber) = installed();
+    let mut thieves = chain.clone();
+    let mut honest = chain.clone();
+    honest.keyring.add(&revoked(honest.person("alice"))).unwrap();
+    honest.publish();
+    site.serve(&honest);
+    assert_refused!(subscriber, site, UpdateError::Trust(TrustError::Threshold(_)));
+    // Alice's stolen key signs on, with a keyring from before.
+    thieves.publish();
+    thieves.release_tarball("unstable", &tarball("evil"));
+    site.serve(&thieves);
+    assert_refused!(subscriber, site, UpdateError::Trust(TrustError::Threshold(_)));
+    // Whoever never saw the revocation cannot know.
+    Subscriber::new(&chain).update(&site).unwrap();
+}
+
+/// The person's certificate, revoked because its key was stolen.
+fn revoked(person: &TestPerson) -> Vec<u8> {
+    let cert = Cert::from_bytes(&person.secret).unwrap();
+    let mut key = cert
+        .primary_key()
+        .key()
+        .clone()
+        .parts_into_secret()
+        .unwrap()
+        .into_keypair()
+        .unwrap();
+    let revocation = CertRevocationBuilder::new()
+        .set_reason_for_revocation(ReasonForRevocation::KeyCompromised, b"stolen")
+        .unwrap()
+        .build(&mut key, &cert, None)
+        .unwrap();
+    let (cert, _) = cert.insert_packets(revocation).unwrap();
+    cert.strip_secret_key_material().to_vec().unwrap()
 }

@@ -4,6 +4,7 @@ use std::{path::Path, process::ExitCode};
 
 use attestation::{ChainId, ChannelName};
 use clap::Args;
+use fetcher::Bounds;
 use install::{BaseUrl, Floor, State, Subscription};
 use serde::Serialize;
 
@@ -79,7 +80,7 @@ pub(crate) fn run(arguments: Arguments, directory: &Path, output: Output) -> Res
     } else {
         let transports = arguments.network.open(&subscription.urls)?;
         let mirrors: Vec<_> = transports.iter().map(|transport| &**transport).collect();
-        Some(fetcher::probe(&subscription, &state, &mirrors, now)?)
+        Some(fetcher::probe(&subscription, &state, &mirrors, Bounds::default(), now)?)
     };
     state.subscribe(&subscription, arguments.replace)?;
     let done = Subscribed {
