@@ -147,6 +147,9 @@ pub enum UpdateError {
         /// What came.
         found: Sha256Digest,
     },
+    /// The tarball was signed by another digest than SHA-256.
+    #[error("no SHA-256 of the tarball is signed")]
+    NoDigest,
     /// The release was not installed.
     #[error(transparent)]
     Install(#[from] InstallError),
@@ -330,7 +333,7 @@ fn download(
         .set()
         .target(channel.as_str(), &Resource::nixexprs_target(channel))?;
     let (length, sha256) = (target.get().length, target.get().sha256());
-    let sha256 = sha256.ok_or(TrustError::Order("a SHA-256 of the tarball"))?;
+    let sha256 = sha256.ok_or(UpdateError::NoDigest)?;
     if length > bounds.tarball {
         return Err(UpdateError::TooLarge {
             bound: bounds.tarball,

@@ -105,7 +105,9 @@ pub(crate) fn classify_update(error: &UpdateError) -> (Kind, &'static str) {
         UpdateError::RootBelowFloor { .. } | UpdateError::ReleaseBelowFloor { .. } => (Kind::Refused, "below-floor"),
         UpdateError::NoSuchChannel { .. } => (Kind::Refused, "no-such-channel"),
         UpdateError::TooLarge { .. } => (Kind::Refused, "too-long"),
-        UpdateError::Length { .. } | UpdateError::Digest { .. } => (Kind::Refused, "other-target"),
+        UpdateError::Length { .. } | UpdateError::Digest { .. } | UpdateError::NoDigest => {
+            (Kind::Refused, "other-target")
+        }
         UpdateError::Install(error) => match error {
             InstallError::Unpack(_) => (Kind::Refused, "hostile-archive"),
             InstallError::OtherTree { .. } => (Kind::Refused, "other-tree"),
