@@ -193,7 +193,12 @@ fn a_second_run_is_told_who_is_at_work() {
     if !has("flock") {
         return;
     }
-    let mut holder = Command::new("flock").arg(&lock).args(["sleep", "20"]).spawn().unwrap();
+    let mut holder = Command::new("flock")
+        .arg("--no-fork")
+        .arg(&lock)
+        .args(["sleep", "20"])
+        .spawn()
+        .unwrap();
     let held = || {
         Command::new("flock")
             .args(["--nonblock"])
