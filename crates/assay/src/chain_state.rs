@@ -3,15 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use attestation::{
-    ChainId, ChannelName, KeyId, RoleName, Sha256Digest, StatementId, Time, Unverified,
+    ChainId, ChannelName, KeyId, RoleName, Sha256Digest, Time, Unverified,
     chain::{PolicyDocument, Release},
     pending::Proposal,
-    statement::Statement,
     tuf::{Key, Metadata, RoleKeys, Root, Signature, Signed, Targets},
 };
-use ledger::{MetadataFile, Snapshot, StatementFile};
+use ledger::{MetadataFile, Snapshot};
 use policy::{
-    Keyring, Tally, TrustedSet, Verified, root,
+    Keyring, Tally, TrustedSet, root,
     statements::Court,
     trusted_set::{self, Electorate, Judge},
 };
@@ -150,29 +149,6 @@ impl ChainState {
             Failure::new(Exit::Usage, format!("the policy has no channel {name}"))
                 .next(format!("use one of: {}", known.join(", ")))
         })
-    }
-
-    /// Every statement of the ledger whose author signed it. Others are passed over with a warning.
-    pub(crate) fn statements(&self, snapshot: &Snapshot) -> Outcome<Statements> {
-        let court = self.court();
-        let (mut verified, mut ids) = (Vec::new(), BTreeSet::new());
-        for file in snapshot.statements().or_exit(Exit::Environment)? {
-            let StatementFile {
-                digest, id, envelope, ..
-            } = match file {
-                Ok(file) => file,
-                Err(problem) => {
-                    crate::output::warn(&format!("the ledger: {problem}"));
-                    continue;
-                }
-            };
-            match court.verify(&envelope) {
-                Ok(statement) if ids.insert(id) => verified.push(statement),
-                Ok(_) => {}
-                Err(error) => crate::output::warn(&format!("statement file {digest} does not count: {error}")),
-            }
-        }
-        Ok(Statements { verified, ids })
     }
 
     /// The newest complete release of a channel: verified under its role. Files that do not verify are passed
@@ -453,44 +429,6 @@ fn pinned_chain(settings: &Settings, found: ChainId, first: &Unverified<Signed<R
         None => Err(Failure::new(Exit::Usage, "this clone pins no chain").next(
             "ask for the chain's id on a way that you trust, then: assay init --join REMOTE --chain ID --as NAME",
         )),
-    }
-}
-
-/// The statements that count, and the ids of all of them.
-pub(crate) struct Statements {
-    /// Each with the evidence that its author made it.
-    pub verified: Vec<Verified<Statement>>,
-    /// Their ids.
-    pub ids: BTreeSet<StatementId>,
-}
-
-impl Statements {
-    /// Those among them with these ids.
-    pub(crate) fn only(&self, ids: &BTreeSet<StatementId>) -> Self {
-        let verified = self
-            .verified
-            .iter()
-            .filter(|statement| ids.contains(&statement.get().id()));
-        Self {
-            verified: verified.cloned().collect(),
-            ids: self.ids.intersection(ids).copied().collect(),
-        }
-    }
-
-    /// Whether each author's statements are all there: a withheld one shows as a gap.
-    pub(crate) fn require_complete_sequences(&self) -> Outcome {
-        let authors: BTreeSet<_> = self.verified.iter().map(|statement| &statement.get().author).collect();
-        for author in authors {
-            let all = self
-                .verified
-                .iter()
-                .map(|statement| (statement.get().id(), statement.get()));
-            if let Some(problem) = ledger::sequence::sequence(author, all).problems.into_iter().next() {
-                return Err(Failure::new(Exit::Refused, problem)
-                    .next("fetch the ledger from where its author pushes, or ask the author; until then nothing that rests on these statements is signed"));
-            }
-        }
-        Ok(())
     }
 }
 

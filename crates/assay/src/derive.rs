@@ -18,9 +18,10 @@ use policy::{
 use review::UnitChange;
 
 use crate::{
-    chain_state::{ChainState, LastRelease, Statements},
+    chain_state::{ChainState, LastRelease},
     exit::{Exit, Failure, OrExit as _, Outcome},
     output,
+    statements::Statements,
 };
 
 /// Reads an object id that a statement names.

@@ -14,6 +14,7 @@ mod output;
 mod seen;
 mod settings;
 mod signed_record;
+mod statements;
 
 use std::process::ExitCode;
 

@@ -5,14 +5,15 @@ use ledger::Snapshot;
 use review::UnitChange;
 
 use crate::{
-    chain_state::{ChainState, Statements},
+    chain_state::ChainState,
     derive::{self, DerivedImport},
     desk::OpenDesk,
     exit::{Exit, Failure, OrExit as _, Outcome},
+    statements::Statements,
 };
 
 /// The import that the next release of a channel would take, derived from this clone's objects.
-pub(crate) struct Current {
+pub(crate) struct NextImport {
     /// The chain.
     pub chain: ChainState,
     /// The statements that count.
@@ -23,7 +24,7 @@ pub(crate) struct Current {
 
 /// Finds the newest pending import of a channel: of several proposals on top of the last release the one that
 /// reaches furthest. Every one of them is derived again; what the ledger says of it is only where to look.
-pub(crate) fn current_import(open: &OpenDesk, snapshot: &Snapshot, channel: &ChannelName) -> Outcome<Current> {
+pub(crate) fn next_import(open: &OpenDesk, snapshot: &Snapshot, channel: &ChannelName) -> Outcome<NextImport> {
     let chain = open.chain(snapshot)?;
     let statements = chain.statements(snapshot)?;
     let last = chain.last_release(snapshot, channel)?;
@@ -65,7 +66,7 @@ pub(crate) fn current_import(open: &OpenDesk, snapshot: &Snapshot, channel: &Cha
         derive::object_id(&last.release.commit)?,
         to,
     )?;
-    Ok(Current {
+    Ok(NextImport {
         chain,
         statements,
         derived,

@@ -7,7 +7,7 @@ use policy::admission::{Admission, JudgedUnit, UnitState};
 use review::UnitChange;
 use serde_json::{Value, json};
 
-use super::pick::{self, Current};
+use super::pick::{self, NextImport};
 use crate::{cli::Global, derive, desk::Desk, exit::Outcome, output};
 
 /// What changed, and what each unit still needs.
@@ -25,11 +25,11 @@ pub(crate) struct Args {
 /// Runs it.
 pub(crate) fn run(global: &Global, args: &Args) -> Outcome {
     let open = Desk::open_ledger(global)?;
-    let Current {
+    let NextImport {
         chain,
         statements,
         derived,
-    } = pick::current_import(&open, &open.snapshot()?, &args.channel)?;
+    } = pick::next_import(&open, &open.snapshot()?, &args.channel)?;
     let admission = derive::admit(&chain, &derived.changes, &statements);
     let rows: Vec<_> = derived
         .changes

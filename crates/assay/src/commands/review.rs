@@ -9,7 +9,7 @@ use attestation::{
 use serde_json::json;
 
 use super::{
-    pick::{self, Current},
+    pick::{self, NextImport},
     sign,
 };
 use crate::{
@@ -56,11 +56,11 @@ pub(crate) struct Args {
 pub(crate) fn run(global: &Global, args: &Args) -> Outcome {
     let open = Desk::open_ledger(global)?;
     let snapshot = open.snapshot()?;
-    let Current {
+    let NextImport {
         chain,
         statements,
         derived,
-    } = pick::current_import(&open, &snapshot, &args.channel)?;
+    } = pick::next_import(&open, &snapshot, &args.channel)?;
     let mut verdicts: BTreeMap<&UnitPath, Verdict> = BTreeMap::new();
     if args.approve_all {
         let admission = crate::derive::admit(&chain, &derived.changes, &statements);

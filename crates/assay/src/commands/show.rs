@@ -32,7 +32,7 @@ pub(crate) struct Args {
 /// Runs it.
 pub(crate) fn run(global: &Global, args: &Args) -> Outcome {
     let open = Desk::open_ledger(global)?;
-    let current = pick::current_import(&open, &open.snapshot()?, &args.channel)?;
+    let current = pick::next_import(&open, &open.snapshot()?, &args.channel)?;
     let change = pick::unit(&current.derived.changes, &args.unit)?;
     let admission = derive::admit(&current.chain, std::slice::from_ref(change), &current.statements);
     let mut diff = String::new();

@@ -23,11 +23,12 @@ use signer::Document;
 
 use self::check::Checked;
 use crate::{
-    chain_state::{self, ChainState, Statements},
+    chain_state::{self, ChainState},
     cli::Global,
     desk::{Desk, OpenDesk},
     exit::{Exit, Failure, OrExit as _, Outcome},
     output,
+    statements::Statements,
 };
 
 /// Derive again whatever waits for your signature, and sign it.

@@ -14,10 +14,11 @@ use policy::root;
 use signer::Document;
 
 use crate::{
-    chain_state::{ChainState, Statements},
+    chain_state::ChainState,
     derive::{self, Candidate},
     desk::OpenDesk,
     exit::{Exit, Failure, OrExit as _, Outcome},
+    statements::Statements,
 };
 
 /// A proposal that this clone derived and found to be what it says.
