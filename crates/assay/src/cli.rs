@@ -11,8 +11,8 @@ use crate::{commands, output::Format};
 #[command(name = "assay", version, arg_required_else_help = true, max_term_width = 100)]
 #[command(
     after_help = "Exit codes: 0 fine, 1 refused by verification, 2 usage, 3 environment, 4 network.\n\
-    A day's cycle: assay import --channel unstable; assay queue; assay review …; assay sign; assay release; \
-    assay sign; assay publish --to DIR --online-key FILE"
+    A day: assay import --channel C; assay queue --channel C; assay review --channel C …; assay sign; \
+    assay release --channel C; assay sign (k people); assay publish --to DIR --online-key FILE"
 )]
 pub(crate) struct Cli {
     #[command(flatten)]
@@ -28,7 +28,13 @@ pub(crate) struct Global {
     #[arg(long, global = true, default_value = ".", value_name = "DIR")]
     pub repo: PathBuf,
     /// How results are printed
-    #[arg(long, global = true, default_value = "text")]
+    #[arg(
+        long,
+        global = true,
+        default_value = "text",
+        hide_possible_values = true,
+        value_name = "text|json"
+    )]
     pub format: Format,
     /// Do not exchange the ledger with the remote, nor fetch upstream
     #[arg(long, global = true)]
@@ -63,6 +69,7 @@ pub(crate) enum Command {
     /// Who said and signed what, and on whom things wait
     Log(commands::log::Args),
     /// Exchange the ledger with the remote
+    #[command(after_help = "Example: assay sync --repo ~/fork")]
     Sync,
     /// Write man pages or shell completions
     #[command(subcommand, hide = true)]

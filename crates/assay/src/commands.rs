@@ -15,9 +15,10 @@ pub(crate) mod sign;
 pub(crate) mod token;
 
 use crate::{
-    cli::{Cli, Command},
+    cli::{Cli, Command, Global},
     desk::Desk,
-    exit::Outcome,
+    exit::{Exit, OrExit as _, Outcome},
+    output,
 };
 
 /// Runs the command.
@@ -35,7 +36,16 @@ pub(crate) fn run(cli: Cli) -> Outcome {
         Command::Release(args) => release::run(&global, &args),
         Command::Publish(args) => publish::run(&global, &args),
         Command::Log(args) => log::run(&global, &args),
-        Command::Sync => Desk::open_ledger(&global).map(|_| ()),
+        Command::Sync => sync(&global),
         Command::Generate(command) => generate::run(&command),
     }
+}
+
+fn sync(global: &Global) -> Outcome {
+    let open = Desk::open_ledger(global)?;
+    let head = open.ledger.head().or_exit(Exit::Environment)?;
+    output::result(global.format, &serde_json::json!({"head": head.to_string()}), || {
+        format!("the ledger is at {head}")
+    });
+    Ok(())
 }

@@ -26,11 +26,13 @@ pub(crate) enum Command {
         certificate: PathBuf,
     },
     /// Read a policy and say what is wrong with it
+    #[command(after_help = "Example: assay policy check policy.toml")]
     Check {
         /// The policy
         file: PathBuf,
     },
     /// Print the policy in force
+    #[command(after_help = "Example: assay policy show --format json")]
     Show,
     /// Propose a policy as the next root; the old and the new people of role root sign it
     #[command(after_help = "Example: assay policy propose policy.toml --certificate frank.asc")]

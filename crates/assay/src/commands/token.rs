@@ -29,6 +29,7 @@ pub(crate) enum Command {
     },
     /// Make a person's certificate with its private keys in a file (development builds only)
     #[cfg(feature = "software-keys")]
+    #[command(after_help = "Example: assay token software --name alice --out keys")]
     Software {
         /// The person's name in the policy
         #[arg(long)]
