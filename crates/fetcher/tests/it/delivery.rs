@@ -3,7 +3,7 @@
 use std::fs;
 
 use crate::common::{Site, Subscriber, assert_refused, installed, now, tarball};
-use attestation::{Seconds, Time};
+use attestation::{PersonName, Seconds, Time};
 use fetcher::{Bounds, Fault, Outcome, Silent, TransportError, UpdateError, probe};
 use install::{Action, InstallError, State, StateError, unpack::UnpackError, verify};
 use policy::TrustError;
@@ -491,6 +491,31 @@ fn a_revocation_that_was_seen_is_not_forgotten_when_a_mirror_leaves_it_out() {
     assert_refused!(subscriber, site, UpdateError::Trust(TrustError::Threshold(_)));
     // Whoever never saw the revocation cannot know.
     Subscriber::new(&chain).update(&site).unwrap();
+
+    // The others go on without her: a root, targets and releases of their own, over metadata versions that the thieves used up.
+    honest.publish();
+    honest.publish();
+    let root = honest.draft_root(|policy| {
+        let (alice, dave): (PersonName, PersonName) = ("alice".parse().unwrap(), "dave".parse().unwrap());
+        policy.people.remove(&alice);
+        for role in policy.roles.values_mut().filter(|role| role.people.contains(&alice)) {
+            role.people.remove(&alice);
+            role.people.insert(dave.clone());
+        }
+    });
+    honest.place_root(&honest.signed_root(root, &["bob", "carol"]));
+    let targets = honest.signed_targets(honest.draft_top_level_targets(), &["bob", "carol"]);
+    honest.place_targets("targets", &targets);
+    let three = tarball("3");
+    for _ in 0..2 {
+        let people = ["bob", "carol"];
+        honest.release_with("unstable", &[("nixexprs.tar.xz", &three.bytes)], &people, |claims| {
+            let release = claims.mark.as_mut().and_then(|mark| mark.release.as_mut());
+            release.unwrap().channel_nar = three.nar;
+        });
+    }
+    site.serve(&honest);
+    assert_eq!(subscriber.update(&site).unwrap().release.verified().get().sequence, 3);
 }
 
 /// The person's certificate, revoked because its key was stolen.
