@@ -6,3 +6,4 @@ mod common;
 mod delivery;
 mod file;
 mod http;
+mod trust;
