@@ -7,7 +7,6 @@ use attestation::{Seconds, Time};
 use fetcher::{Fault, Outcome, TransportError, UpdateError};
 use install::{Action, InstallError, State, StateError, unpack::UnpackError, verify};
 use policy::TrustError;
-use sequoia_openpgp::serialize::MarshalInto as _;
 use testkit::{ChannelTarball, TestChain};
 
 #[test]
