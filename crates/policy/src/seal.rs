@@ -77,3 +77,8 @@ impl<T> Current<T> {
         self.until
     }
 }
+
+/// What must not compile, run as documentation tests.
+#[cfg(doctest)]
+#[doc = include_str!("../tests/seals/seals.md")]
+struct Seals;

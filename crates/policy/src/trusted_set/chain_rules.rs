@@ -159,7 +159,11 @@ pub(super) fn release(
     };
     rule(file, release.channel == channel, "it is a release of another channel")?;
     // A proposal that was withdrawn after somebody signed it leaves its version unused.
-    rule(file, (1..=claims.version).contains(&release.sequence), "the sequence is beyond the version")?;
+    rule(
+        file,
+        (1..=claims.version).contains(&release.sequence),
+        "the sequence is beyond the version",
+    )?;
     rule(
         file,
         (release.sequence == 1) == release.previous.is_none(),

@@ -1,0 +1,234 @@
+//! Real gpg: it verifies what we sign, and what it signs is taken.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use attestation::{Time, openpgp::PgpSignature, tuf::Signed};
+use data_encoding::HEXLOWER;
+use policy::trusted_set::Judge;
+use sequoia_openpgp::{Cert, parse::Parse as _, serialize::MarshalInto as _};
+use signer::{Document, GnupgSigner, sign_metadata, sign_statement};
+use testkit::{TestChain, TestPerson, peer};
+
+use crate::{
+    days,
+    statements::{approval, envelope, judged, statement},
+};
+
+/// A home directory of gpg's own, with its agent, which ends with it.
+struct Gpg(tempfile::TempDir);
+
+impl Gpg {
+    fn new() -> Option<Self> {
+        peer::has("gpg").then(|| {
+            let home = tempfile::tempdir().unwrap();
+            #[cfg(unix)]
+            fs::set_permissions(home.path(), std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+            Self(home)
+        })
+    }
+
+    fn home(&self) -> PathBuf {
+        self.0.path().to_owned()
+    }
+
+    fn run(&self, arguments: &[&str]) -> Output {
+        Command::new("gpg")
+            .arg("--homedir")
+            .arg(self.0.path())
+            .args([
+                "--batch",
+                "--no-options",
+                "--pinentry-mode",
+                "loopback",
+                "--passphrase",
+                "",
+            ])
+            .args(arguments)
+            .output()
+            .unwrap()
+    }
+
+    fn must(&self, arguments: &[&str]) -> Vec<u8> {
+        let output = self.run(arguments);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        output.stdout
+    }
+
+    fn import(&self, certificate: &[u8]) {
+        let path = self.write("certificate", certificate);
+        self.must(&["--import", &path]);
+    }
+
+    fn write(&self, name: &str, bytes: &[u8]) -> String {
+        let path = self.0.path().join(name);
+        fs::write(&path, bytes).unwrap();
+        path.to_str().unwrap().to_owned()
+    }
+
+    /// A person whose private key only gpg has.
+    fn person(&self, name: &str, algorithm: &str) -> TestPerson {
+        self.must(&["--quick-generate-key", name, algorithm, "cert", "2y"]);
+        let primary = self.fingerprints(name)[0].clone();
+        self.must(&["--quick-add-key", &primary, algorithm, "sign", "2y"]);
+        let certificate = self.must(&["--export", name]);
+        let cert = Cert::from_bytes(&certificate).unwrap();
+        let subkeys = self.fingerprints(name).split_off(1);
+        let keys = subkeys.iter().map(|key| key.to_lowercase().parse().unwrap());
+        TestPerson {
+            name: name.parse().unwrap(),
+            secret: Vec::new(),
+            keys: keys.collect(),
+            primary: attestation::Sha256Digest::of(cert.primary_key().key().to_vec().unwrap()),
+            certificate,
+        }
+    }
+
+    fn fingerprints(&self, name: &str) -> Vec<String> {
+        let listing = String::from_utf8(self.must(&["--with-colons", "--list-keys", name])).unwrap();
+        let lines = listing.lines().filter(|line| line.starts_with("fpr:"));
+        lines.map(|line| line.split(':').nth(9).unwrap().to_owned()).collect()
+    }
+}
+
+impl Drop for Gpg {
+    fn drop(&mut self) {
+        // Its agent only, by its home.
+        let _ = Command::new("gpgconf")
+            .arg("--homedir")
+            .arg(self.0.path())
+            .args(["--kill", "all"])
+            .output();
+    }
+}
+
+fn now() -> Time {
+    let elapsed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    Time::from_unix(i64::try_from(elapsed.as_secs()).unwrap())
+}
+
+fn verifies(gpg: &Gpg, signature: &str, document: &str) -> bool {
+    let output = gpg.run(&["--status-fd", "1", "--verify", signature, document]);
+    let said = String::from_utf8_lossy(&output.stdout).contains("[GNUPG:] GOODSIG");
+    assert_eq!(said, output.status.success());
+    said
+}
+
+#[test]
+fn gpg_verifies_a_statement_of_ours() {
+    let Some(gpg) = Gpg::new() else { return };
+    let chain = TestChain::new(now());
+    gpg.import(&chain.person("alice").certificate);
+    let said = statement(&chain, "alice", approval(None, Some("b")));
+    let envelope = envelope(&chain, "alice", 0, &said);
+    let signature = gpg.write("statement.sig", &envelope.signature);
+    let document = gpg.write("statement.pae", &envelope.signed_bytes());
+    assert!(verifies(&gpg, &signature, &document));
+    let mut other = envelope.signed_bytes();
+    *other.last_mut().unwrap() ^= 1;
+    let other = gpg.write("other.pae", &other);
+    assert!(!verifies(&gpg, &signature, &other), "gpg takes a changed statement");
+}
+
+#[test]
+fn gpg_verifies_metadata_of_ours() {
+    let Some(gpg) = Gpg::new() else { return };
+    let mut chain = TestChain::new(now());
+    gpg.import(&chain.person("alice").certificate);
+    let targets = chain.draft_release("unstable", &[]);
+    let signature = chain.sign_with(&Document::Targets(&targets), "alice", 0);
+    let document = Document::Targets(&targets).bytes();
+    let packet = packet_of(&signature, &document);
+    assert_eq!(PgpSignature::from_packet(&packet).unwrap().to_tuf(), signature);
+    let signature = gpg.write("targets.sig", &packet);
+    let document = gpg.write("targets", &document);
+    assert!(verifies(&gpg, &signature, &document));
+}
+
+/// The binary packet, made from TUF's encoding as docs/formats.md says.
+fn packet_of(signature: &attestation::tuf::Signature, document: &[u8]) -> Vec<u8> {
+    let mut body = HEXLOWER
+        .decode(signature.other_headers.as_ref().unwrap().as_bytes())
+        .unwrap();
+    // No unhashed subpackets; the first two bytes of the digest.
+    body.extend([0, 0]);
+    let digest = PgpSignature::from_tuf(signature).unwrap().digest_of(document);
+    body.extend(&digest.as_bytes()[..2]);
+    for half in HEXLOWER.decode(signature.sig.as_bytes()).unwrap().chunks(32) {
+        let number: Vec<u8> = half.iter().copied().skip_while(|byte| *byte == 0).collect();
+        let bits = number.len() * 8 - number[0].leading_zeros() as usize;
+        body.extend(u16::try_from(bits).unwrap().to_be_bytes());
+        body.extend(number);
+    }
+    let mut packet = vec![0x88, u8::try_from(body.len()).unwrap()];
+    packet.extend(body);
+    packet
+}
+
+/// bob's key lives in gpg; his signatures on metadata and statements count as everybody's.
+fn taken_from_gpg(algorithm: &str) {
+    let Some(gpg) = Gpg::new() else { return };
+    let mut all = testkit::chain::people(now());
+    all[1] = gpg.person("bob", algorithm);
+    // The root is made by alice and carol, whose keys we have.
+    let start = now();
+    let mut chain = TestChain::with_policy(all, start, |policy| {
+        let root = policy.roles.get_mut(&"root".parse().unwrap()).unwrap();
+        root.people = ["alice", "carol", "dave"].map(|name| name.parse().unwrap()).into();
+    });
+    let bob = GnupgSigner::new(chain.person("bob").keys[0].clone(), Some(gpg.home()));
+    let targets = chain.draft_release("unstable", &[("nixexprs.tar.xz", b"bytes")]);
+    let mut signatures = chain.sign(&Document::Targets(&targets), &["alice"]);
+    signatures.push(sign_metadata(&bob, &Document::Targets(&targets)).unwrap());
+    chain.place_targets("unstable", &Signed::new(targets, signatures));
+    chain.publish();
+    let set = chain.visit("unstable").expect("gpg's signature counts");
+    let release = set.current_release(&"unstable".parse().unwrap()).unwrap();
+    let people: Vec<_> = release
+        .verified()
+        .evidence()
+        .vouches
+        .iter()
+        .map(|v| v.person.clone().unwrap())
+        .collect();
+    assert_eq!(people, ["alice".parse().unwrap(), "bob".parse().unwrap()]);
+
+    let said = statement(&chain, "bob", approval(None, Some("b")));
+    let envelope = sign_statement(&bob, &said).unwrap();
+    judged(&chain)
+        .court()
+        .unwrap()
+        .verify(&envelope)
+        .expect("gpg's statement counts");
+
+    // gpg revokes the key: from then on it counts no more.
+    chain.keyring.add(&revoked_by(&gpg, "bob")).unwrap();
+    assert!(judged(&chain).court().unwrap().verify(&envelope).is_err());
+    let mut set = chain.client(Judge::Current, start.plus(days(1))).unwrap();
+    assert!(chain.update(&mut set, "unstable").is_err());
+}
+
+/// The certificate with the revocation that gpg made when it made the key, its brake (a colon before the armor)
+/// taken off.
+fn revoked_by(gpg: &Gpg, name: &str) -> Vec<u8> {
+    let primary = gpg.fingerprints(name)[0].clone();
+    let stored = Path::join(&gpg.home(), format!("openpgp-revocs.d/{primary}.rev"));
+    let text = fs::read_to_string(stored).unwrap().replace(":-----BEGIN", "-----BEGIN");
+    let path = gpg.write("revocation", text.as_bytes());
+    gpg.must(&["--import", &path]);
+    gpg.must(&["--export", name])
+}
+
+#[test]
+fn takes_ed25519_signatures_made_by_gpg() {
+    taken_from_gpg("ed25519");
+}
+
+#[test]
+fn takes_rsa_3072_signatures_made_by_gpg() {
+    taken_from_gpg("rsa3072");
+}
