@@ -4,7 +4,8 @@ use std::{collections::BTreeSet, fs::File, io, num::NonZero, path::Path, thread}
 
 use attestation::{
     ChannelName, Delta, GitOid, Sha256Digest, StatementId, Time,
-    chain::Release,
+    chain::{Release, StatementList},
+    pending::Proposal,
     statement::{Claim, Exemption, Import},
     unit::PARTITION_VERSION,
 };
@@ -133,6 +134,27 @@ pub(crate) fn releases_before(
     }
     out.reverse();
     Ok(out)
+}
+
+/// The statements that the last release lists. The next one lists them too, whatever became of their authors.
+pub(crate) fn listed_before(snapshot: &Snapshot, last: Option<&LastRelease>) -> Outcome<BTreeSet<StatementId>> {
+    let Some(last) = last else { return Ok(BTreeSet::new()) };
+    let proposal = snapshot.proposal(last.payload).or_exit(Exit::Environment)?;
+    match proposal.map(|found| found.map(|file| file.proposal.into_claimed())) {
+        Some(Ok(Proposal::Release { statements, .. }))
+            if StatementList::of(&statements) == last.release.statements =>
+        {
+            Ok(statements)
+        }
+        _ => Err(Failure::new(
+            Exit::Refused,
+            format!(
+                "the proposal of the previous release ({}), with the statements that it lists, is missing from the ledger",
+                last.payload
+            ),
+        )
+        .next("exchange the ledger with somebody who has it: assay sync")),
+    }
 }
 
 /// What a release is derived from, besides the chain and the ledger.

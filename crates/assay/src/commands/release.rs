@@ -46,8 +46,10 @@ pub(crate) fn run(global: &Global, args: &Args) -> Outcome {
     let commit = derive::object_id(commit)?;
     let lag = sign::lag(&open, &chain, channel, commit)?;
     let checker = sign::Checker::new(&open, &snapshot, &chain, &statements);
+    let mut listed = derive::listed_before(&snapshot, last.as_ref())?;
+    listed.extend(&statements.ids);
     let mut files = top_level_proposal(&chain, &snapshot, &checker, channel)?;
-    let (payload, sequence) = match proposed_already(&snapshot, &checker, channel, commit, &statements.ids)? {
+    let (payload, sequence) = match proposed_already(&snapshot, &checker, channel, commit, &listed)? {
         Some(found) => found,
         None => {
             let before = derive::releases_before(&snapshot, channel, last.as_ref())?;
@@ -56,13 +58,13 @@ pub(crate) fn run(global: &Global, args: &Args) -> Outcome {
                 version: chain.next_version(&snapshot, &channel.clone().into())?,
                 commit,
                 time: chain.now,
-                statements: &statements.ids,
+                statements: &listed,
                 root_version: chain.root.version,
             };
             let targets = derive::release(repository, &chain, &before, &candidate, derive::no_file())?.targets;
             let proposal = Proposal::Release {
                 targets: Box::new(targets),
-                statements: statements.ids.clone(),
+                statements: listed,
             };
             files.push(NewFile::proposal(&proposal));
             (proposal.payload_digest(), before.len() as u64 + 1)

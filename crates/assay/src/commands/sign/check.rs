@@ -14,7 +14,7 @@ use policy::root;
 use signer::Document;
 
 use crate::{
-    chain_state::ChainState,
+    chain_state::{ChainState, LastRelease},
     derive::{self, Candidate},
     desk::OpenDesk,
     exit::{Exit, Failure, OrExit as _, Outcome},
@@ -255,7 +255,7 @@ impl<'a> Checker<'a> {
         self.lag(channel, commit)?;
         same("root-version", &release.root_version, &chain.root.version)?;
         let last = chain.last_release(self.snapshot, channel)?;
-        let listed_alone = self.listed(listed, release, last.as_ref().map(|last| last.payload))?;
+        let listed_alone = self.listed(listed, release, last.as_ref())?;
         // What was said since must not change the answer, and what is listed must be enough for it.
         for statements in [&listed_alone, self.statements] {
             statements.require_complete_sequences()?;
@@ -287,40 +287,33 @@ impl<'a> Checker<'a> {
         lag(self.open, self.chain, channel, commit).map(|_| ())
     }
 
-    /// The statements that a release lists. The list must have every one of the previous release's and none that
-    /// this clone lacks. What this clone holds besides was said later, or is being left out: see the caller.
+    /// The statements that a release lists. The list must have every one of the previous release's, of which some may
+    /// not count any more, and no other that this clone lacks. What this clone holds besides was said later, or is
+    /// being left out: see the caller.
     fn listed(
         &self,
         listed: &BTreeSet<StatementId>,
         release: &Release,
-        previous: Option<Sha256Digest>,
+        last: Option<&LastRelease>,
     ) -> Outcome<Statements> {
         let list = StatementList::of(listed);
         same("statements", &release.statements.sha256, &list.sha256)?;
-        if let Some(id) = listed.difference(&self.statements.ids).next() {
+        let before = derive::listed_before(self.snapshot, last)?;
+        if let Some(id) = listed
+            .iter()
+            .find(|id| !self.statements.ids.contains(id) && !before.contains(id))
+        {
             return Err(Failure::new(
                 Exit::Refused,
                 format!("the release lists statement {id}, which this clone lacks or which does not count"),
             )
             .next("exchange the ledger with the release's maker: assay sync"));
         }
-        if let Some(previous) = previous {
-            let before = self.snapshot.proposal(previous).or_exit(Exit::Environment)?;
-            let Some(Ok(file)) = before else {
-                return Err(Failure::new(
-                    Exit::Refused,
-                    format!("the proposal of the previous release ({previous}) is missing from the ledger"),
-                )
-                .next("exchange the ledger with somebody who has it: assay sync"));
-            };
-            if let Proposal::Release { statements: before, .. } = file.proposal.claimed()
-                && let Some(id) = before.difference(listed).next()
-            {
-                return Err(Failure::new(
-                    Exit::Refused,
-                    format!("the previous release listed statement {id}, this one does not"),
-                ));
-            }
+        if let Some(id) = before.difference(listed).next() {
+            return Err(Failure::new(
+                Exit::Refused,
+                format!("the previous release listed statement {id}, this one does not"),
+            ));
         }
         Ok(self.statements.only(listed))
     }
