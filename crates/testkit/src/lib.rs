@@ -4,7 +4,9 @@ pub mod chain;
 pub mod peer;
 pub mod people;
 pub mod tarball;
+pub mod world;
 
 pub use chain::TestChain;
 pub use people::TestPerson;
 pub use tarball::ChannelTarball;
+pub use world::World;

@@ -1,0 +1,6 @@
+//! The whole cycle with the two commands as people run them, attacked at every joint.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops, in its helpers too")]
+
+mod rotation;
+mod served;
