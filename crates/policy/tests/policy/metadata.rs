@@ -182,6 +182,31 @@ fn refuses_mix_and_match() {
         .expect("the honest twin");
 }
 
+/// A floor need not be the listed snapshot; but nothing is found by way of one that is not.
+#[test]
+fn refuses_targets_by_way_of_a_snapshot_that_is_not_the_listed_one() {
+    let chain = released();
+    let mut other = chain.clone();
+    let mut snapshot = other.draft_snapshot();
+    snapshot.version -= 1;
+    snapshot.expires = snapshot.expires.minus(attestation::Seconds(1));
+    let version = snapshot.version;
+    other.place_snapshot(&other.sign_online(snapshot));
+    let path = format!("metadata/{version}.snapshot.json");
+    for (files, honest) in [(&chain, true), (&other, false)] {
+        let mut set = chain.client(Judge::Current, NOW).unwrap();
+        set.update_timestamp(&chain.files["metadata/timestamp.json"]).unwrap();
+        set.load_snapshot(&files.files[&path])
+            .expect("it is signed, and as new as the listed one");
+        let outcome = set.update_targets(&chain.files["metadata/1.targets.json"]);
+        if honest {
+            outcome.expect("the honest twin");
+        } else {
+            assert!(matches!(outcome, Err(TrustError::NotAsListed { .. })), "{outcome:?}");
+        }
+    }
+}
+
 #[test]
 fn recovers_from_a_fast_forward_by_replacing_the_online_key() {
     let mut chain = released();
