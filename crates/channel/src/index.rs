@@ -22,7 +22,10 @@ pub fn page(chain: ChainId, release: &Release, signed_by: &[String]) -> String {
         ("Upstream commit", format!("<code>{commit}</code>")),
         ("Tree, narHash", format!("<code>{}</code>", tree_nar.to_sri())),
         ("Channel, narHash", format!("<code>{}</code>", channel_nar.to_sri())),
-        ("Chain", format!("<code>{chain}</code>")),
+        (
+            "Chain",
+            format!("<code>{chain}</code><br>Do not take it from here: ask the channel's people, and compare."),
+        ),
     ]
     .into_iter()
     .map(|(name, value)| format!("<tr><th>{name}</th><td>{value}</td></tr>\n"))
@@ -32,7 +35,8 @@ pub fn page(chain: ChainId, release: &Release, signed_by: &[String]) -> String {
          <meta name=\"viewport\" content=\"width=device-width\">\n<title>{channel}, release {sequence}</title>\n\
          <style>{STYLE}</style></head>\n<body><main>\n<h1>{channel}</h1>\n\
          <p>A signed channel. This page repeats what is signed; it proves nothing. Your machine checks the \
-         signatures:</p>\n<pre>touchstone subscribe --chain {chain} --channel {channel} …</pre>\n\
+         signatures:</p>\n<pre>touchstone subscribe --url URL --chain CHAIN --channel {channel} \
+         --floor-root VERSION --floor-release SEQUENCE</pre>\n\
          <table>\n{rows}</table>\n<h2>Signed by</h2>\n<ul>{people}</ul>\n\
          <h2>Files</h2>\n<ul>\n<li><a href=\"nixexprs.tar.xz\">nixexprs.tar.xz</a></li>\n\
          <li><a href=\"git-revision\">git-revision</a></li>\n</ul>\n</main></body></html>\n"

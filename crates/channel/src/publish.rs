@@ -126,7 +126,7 @@ pub fn publish(site: &Site, publication: &Publication<'_>, key: &OnlineKey) -> R
     // From here on it is announced: the timestamp first, then what has no signature.
     site.write("metadata/timestamp.json", &bytes)?;
     for channel in &publication.channels {
-        write_plain_channel(site, publication.chain, channel)?;
+        write_plain_channel(site, publication, channel)?;
     }
     Ok(Published {
         timestamp: timestamp.claims.version,
@@ -308,7 +308,11 @@ fn verify(site: &Site, publication: &Publication<'_>, timestamp: &[u8]) -> Resul
 }
 
 /// The files that stock `nix-channel` and people ask for. They carry no signature of their own.
-fn write_plain_channel(site: &Site, chain: ChainId, files: &ChannelFiles<'_>) -> Result<(), PublishError> {
+fn write_plain_channel(
+    site: &Site,
+    publication: &Publication<'_>,
+    files: &ChannelFiles<'_>,
+) -> Result<(), PublishError> {
     let Some(release) = files
         .targets
         .claims
@@ -333,8 +337,14 @@ fn write_plain_channel(site: &Site, chain: ChainId, files: &ChannelFiles<'_>) ->
         .targets
         .signatures
         .iter()
-        .map(|signature| signature.keyid.to_string())
+        .map(|signature| match root::owner(publication.policy, &signature.keyid) {
+            Some((person, _)) => format!("{person} ({})", signature.keyid),
+            None => signature.keyid.to_string(),
+        })
         .collect();
-    site.write(&name("index.html"), index::page(chain, release, &signed_by).as_bytes())?;
+    site.write(
+        &name("index.html"),
+        index::page(publication.chain, release, &signed_by).as_bytes(),
+    )?;
     Ok(())
 }

@@ -301,7 +301,7 @@ pub fn chain_mark(chain: ChainId, name: &'static str) -> ChainMark {
 }
 
 /// Who the person with this TUF key is.
-pub(crate) fn owner<'a>(policy: &'a PolicyDocument, key: &KeyId) -> Option<(&'a PersonName, &'a Person)> {
+pub fn owner<'a>(policy: &'a PolicyDocument, key: &KeyId) -> Option<(&'a PersonName, &'a Person)> {
     // Asked also of a root that was not checked yet, where somebody may have no key at all.
     let first = |person: &Person| person.keys.first().cloned().map(KeyId::from);
     policy
