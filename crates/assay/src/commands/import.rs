@@ -89,14 +89,13 @@ pub(crate) fn run(global: &Global, args: &Args) -> Outcome {
     }
 }
 
-/// A commit that is imported must be on upstream's branch, as this clone fetched it.
+/// A commit that is imported must be on upstream's branch, as this clone fetched it. One that this clone lacks is not.
 pub(crate) fn require_on_upstream(open: &OpenDesk, commit: importer::ObjectId, tip: importer::ObjectId) -> Outcome {
-    if open
-        .desk
-        .repository
-        .is_ancestor(commit, tip)
-        .or_exit(Exit::Environment)?
-    {
+    let is_there = match open.desk.repository.is_ancestor(commit, tip) {
+        Err(importer::ObjectError::Missing { id, .. }) if id == commit => false,
+        judged => judged.or_exit(Exit::Environment)?,
+    };
+    if is_there {
         Ok(())
     } else {
         Err(Failure::new(
