@@ -1,6 +1,7 @@
 //! The site in the hands of whoever serves it, who may have stolen the online key as well.
 
 use std::{
+    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
     process::Command,
@@ -27,6 +28,18 @@ impl World {
             root: self.path("site"),
             online: SigningKey::from_bytes(&seed.try_into().expect("32 bytes")),
         }
+    }
+
+    /// The files below a directory of the world, by their paths in it.
+    pub fn files(&self, directory: &str) -> BTreeMap<String, Vec<u8>> {
+        let root = self.path(directory);
+        let mut found = Vec::new();
+        collect(&root, &mut found);
+        let read = |path: PathBuf| {
+            let name = path.strip_prefix(&root).expect("a path below").display().to_string();
+            (name, fs::read(path).expect("a file"))
+        };
+        found.into_iter().map(read).collect()
     }
 
     /// Copies a directory of the world, replacing the copy.

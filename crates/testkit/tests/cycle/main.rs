@@ -2,5 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on stops, in its helpers too")]
 
+mod machines;
+mod proposed;
 mod rotation;
 mod served;

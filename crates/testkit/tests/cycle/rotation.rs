@@ -22,3 +22,100 @@ pub(crate) fn rotate_carol_out(world: &World) {
     world.sign(&["bob", "dave"]);
     world.publish();
 }
+
+#[test]
+fn a_machine_follows_a_change_of_people() {
+    let world = World::published();
+    world.subscribe();
+    world.update_installs(1);
+    rotate_carol_out(&world);
+    let json = world.touchstone(&["update"]).ok();
+    assert_eq!(json["root-version"], 2);
+    assert_eq!(json["release"]["sequence"], 2);
+    assert_eq!(json["signed-by"], serde_json::json!(["bob", "dave"]));
+    // Who is gone signs nothing more, who is new does.
+    world.upstream_bump();
+    world.assay("alice", &["import", "--channel", "unstable"]).ok();
+    world
+        .assay("carol", &["review", "--channel", "unstable", "--approve-all", "--yes"])
+        .failed(2, "not among");
+    // A new machine that pins the first root follows as well.
+    world.subscribe_on("new", &world.file_url("site"), "unstable", &[]).ok();
+    world.update_installs_on("new", 2);
+}
+
+#[test]
+fn a_new_root_takes_the_old_people_and_the_new() {
+    let world = World::published();
+    world.subscribe();
+    for person in ["dave", "erin"] {
+        world.new_person(person);
+    }
+    std::fs::write(world.path("next.toml"), world.policy(&["alice", "dave", "erin"])).unwrap();
+    let certificates = ["--certificate", "keys/dave.asc", "--certificate", "keys/erin.asc"];
+    world
+        .assay(
+            "alice",
+            &[&["policy", "propose", "next.toml"][..], &certificates].concat(),
+        )
+        .ok();
+    let chain = world.chain();
+    for person in ["dave", "erin"] {
+        world.join(person, &["--chain", &chain]);
+    }
+    let version = || {
+        world.assay("alice", &["publish"]).ok()["root-version"]
+            .as_u64()
+            .unwrap()
+    };
+    // Enough of the new, one of the old.
+    world.sign(&["alice", "dave", "erin"]);
+    assert_eq!(version(), 1);
+    world.sign(&["bob"]);
+    assert_eq!(version(), 2);
+}
+
+/// Upstream rests, the policy changes: the channel goes on under it.
+#[test]
+fn a_release_without_news_carries_a_channel_over_a_change_of_policy() {
+    let world = World::published();
+    world.subscribe();
+    std::fs::write(
+        world.path("next.toml"),
+        world.policy(&["alice", "bob", "carol"]).replace("7 days", "6 days"),
+    )
+    .unwrap();
+    world.assay("alice", &["policy", "propose", "next.toml"]).ok();
+    world.sign(&["alice", "bob"]);
+    world.assay("alice", &["publish"]).ok();
+    world.assay("alice", &["import", "--channel", "unstable"]).ok();
+    world.sign(&["alice"]);
+    world.release();
+    world.sign(&["alice", "bob"]);
+    world.publish();
+    let json = world.touchstone(&["update"]).ok();
+    assert_eq!(
+        (json["root-version"].as_u64(), json["release"]["sequence"].as_u64()),
+        (Some(2), Some(2))
+    );
+}
+
+#[test]
+fn a_withdrawn_release_leaves_its_version_behind() {
+    let world = World::published();
+    world.subscribe();
+    world.propose_release();
+    world.sign(&["alice"]);
+    // Before anybody else signs, upstream has something newer.
+    let second = world.propose_release();
+    let attestation::pending::Proposal::Release { targets, .. } = world.proposal(&second) else {
+        panic!("a release")
+    };
+    let release = targets.mark.unwrap().release.unwrap();
+    assert_eq!((targets.version, release.sequence), (3, 2));
+    world.sign(&["alice", "bob"]);
+    world.publish();
+    world.update_installs(2);
+    let installed = std::fs::read_to_string(world.path("machine/current/nixexprs/.git-revision")).unwrap();
+    assert_eq!(installed.trim(), world.git("upstream", &["rev-parse", "HEAD"]).trim());
+}
