@@ -10,11 +10,16 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod call;
+mod channel_file;
+mod cost;
+mod demo;
 mod failure;
 mod metadata;
 mod process;
 mod serve;
 mod setup;
+mod steps;
 mod test;
 mod tidy;
 mod upstream;
@@ -36,6 +41,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Setup(setup::Args),
+    Demo(demo::Args),
     Tidy(tidy::Args),
     Test(test::Args),
     Serve(serve::Args),
@@ -46,6 +52,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let terminal = Terminal::from_environment(cli.verbose);
     let outcome = match &cli.command {
+        Command::Demo(args) => demo::command(args, &terminal),
         Command::Setup(args) => setup::command(args, &terminal),
         Command::Tidy(args) => tidy::command(args, &terminal),
         Command::Test(args) => test::command(args, &terminal),

@@ -8,9 +8,11 @@ use std::fmt;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
+use std::time::Instant;
 
 use serde::de::DeserializeOwned;
 
+use crate::cost::{self, Cost};
 use crate::failure::{Failure, Result};
 
 /// How many lines of a failed process's own words are repeated.
@@ -24,6 +26,13 @@ pub(crate) struct Terminal {
 }
 
 impl Terminal {
+    /// Says what is said without colour, and echoes nothing.
+    #[cfg(test)]
+    pub(crate) const QUIET: Self = Self {
+        colour: false,
+        verbose: false,
+    };
+
     /// Colour only on a terminal and without `NO_COLOR` (<https://no-color.org>: set and not empty).
     pub(crate) fn from_environment(verbose: bool) -> Self {
         let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
@@ -43,6 +52,11 @@ impl Terminal {
     /// One line about what is going on.
     pub(crate) fn say(&self, text: &str) {
         eprintln!("{text}");
+    }
+
+    /// A command line that somebody in a story types.
+    pub(crate) fn typed(&self, call: &impl fmt::Display) {
+        eprintln!("{}", self.paint("36", &call.to_string()));
     }
 
     /// The title of a step.
@@ -82,6 +96,16 @@ pub(crate) struct Output {
     pub(crate) stdout: String,
     /// What it said, lossily as UTF-8.
     pub(crate) stderr: String,
+}
+
+impl From<std::process::Output> for Output {
+    fn from(output: std::process::Output) -> Self {
+        Self {
+            status: output.status,
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
 }
 
 impl Line {
@@ -149,11 +173,21 @@ impl Line {
             .stdin(Stdio::null())
             .output()
             .map_err(|error| self.not_started(&error))?;
-        Ok(Output {
-            status: output.status,
-            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-        })
+        Ok(Output::from(output))
+    }
+
+    /// Runs it and captures what it prints, whatever its exit code, and what it takes.
+    pub(crate) fn measured(&self, terminal: &Terminal) -> Result<(Output, Cost)> {
+        terminal.echo(self);
+        let start = Instant::now();
+        let mut command = self.command();
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let child = command.spawn().map_err(|error| self.not_started(&error))?;
+        let (output, cost) = cost::watch(child, start).map_err(Failure::io(format_args!("wait for `{self}`")))?;
+        Ok((Output::from(output), cost))
     }
 
     /// Runs it and returns its stdout. Fails, with the end of what it said, if it does not exit with 0.
@@ -245,10 +279,7 @@ mod tests {
     use super::*;
     use crate::failure::Kind;
 
-    const QUIET: Terminal = Terminal {
-        colour: false,
-        verbose: false,
-    };
+    const QUIET: Terminal = Terminal::QUIET;
 
     #[test]
     fn a_shown_line_survives_a_shell() {

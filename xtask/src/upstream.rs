@@ -1,212 +1,298 @@
 //! The embedded upstream: a small package set in nixpkgs' shape with a short history, built by real git.
 //!
-//! `xtask/upstream/base` is the first commit's tree. Each folder of `xtask/upstream/history`, in the order of their
-//! names, is one commit on top: `message`; `tree/`, whose files are added or replace those of the same path; and
-//! `delete`, which lists paths to remove, one a line. Author, committer and dates are fixed, and no configuration of
-//! the machine is read, so the commits have the same ids everywhere.
+//! `xtask/upstream/README.md` has the layout. Author, committer and dates are fixed, and no configuration of the
+//! machine is read, so the commits have the same ids everywhere.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use clap::Args as Arguments;
+use serde::Deserialize;
 
 use crate::failure::{Failure, Result};
 use crate::process::{Line, Terminal};
 use crate::workspace;
 
-/// The branch that channels follow.
-pub(crate) const BRANCH: &str = "nixos-unstable";
-
-/// 2026-01-05 12:00 UTC, the date of the first commit; each later one is an hour younger.
-const FIRST_COMMIT: u64 = 1_767_614_400;
-const BETWEEN_COMMITS: u64 = 3_600;
-
 /// Build the embedded upstream as a git repository, with the same commit ids everywhere.
 #[derive(Debug, Arguments)]
 #[command(
-    after_help = "Examples:\n  cargo xtask upstream /tmp/upstream --upto 3\n  cargo xtask upstream /tmp/upstream\n\n\
-                        The second call goes on where the first stopped, as an upstream does. Prints a line for each \
-                        commit: its id and the name of its folder."
+    after_help = "Examples:\n  cargo xtask upstream /tmp/upstream.git --upto 11-hello-2.12.2\n  \
+                        cargo xtask upstream /tmp/upstream.git\n\n\
+                        The repository is bare; the second call goes on where the first stopped, as an upstream does. \
+                        Prints a line for each commit: its id and the name of its folder."
 )]
 pub(crate) struct Args {
     /// Where the repository is, or is to be.
     directory: PathBuf,
-    /// How many commits of the history to make on top of the first; all without it.
-    #[arg(long)]
-    upto: Option<usize>,
+    /// The commit, by its folder in `history`, that the branch is to reach; the last one without it.
+    #[arg(long, value_name = "FOLDER")]
+    upto: Option<String>,
+}
+
+/// What is released from the history, and what becomes of it: `plan.json`.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Plan {
+    /// The branch that channels follow.
+    pub(crate) branch: String,
+    /// The package whose version shows which release is installed.
+    pub(crate) package: String,
+    /// Where the channel starts.
+    pub(crate) baseline: Baseline,
+    /// What upstream publishes after that, in order.
+    pub(crate) ranges: Vec<Range>,
+}
+
+/// The first release, trusted unreviewed.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Baseline {
+    /// A folder of the history.
+    pub(crate) commit: String,
+    /// What the package prints.
+    pub(crate) version: String,
+}
+
+/// Commits that are imported together.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Range {
+    /// The folder of the last one.
+    pub(crate) to: String,
+    /// What the package prints after the release; none where nothing is released.
+    pub(crate) version: Option<String>,
+    /// What people say of some units; the others are approved.
+    pub(crate) notes: Vec<Note>,
+}
+
+/// What somebody says of a unit.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Note {
+    /// The unit.
+    pub(crate) unit: String,
+    /// What they say.
+    pub(crate) verdict: Verdict,
+    /// Why.
+    pub(crate) note: String,
+}
+
+/// As in `assay review`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Verdict {
+    Approve,
+    Reject,
+}
+
+impl Plan {
+    pub(crate) fn read() -> Result<Self> {
+        let path = source().join("plan.json");
+        serde_json::from_str(&read(&path)?)
+            .map_err(|error| Failure::environment(format!("{} is no plan: {error}", path.display())))
+    }
 }
 
 /// One commit of the embedded upstream.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Commit {
-    /// The folder that it was made from: `base`, or the name in `history`.
+    /// The name of its folder in `history`.
     pub(crate) name: String,
     /// Its id, 40 hex digits.
     pub(crate) id: String,
 }
 
 pub(crate) fn command(args: &Args, terminal: &Terminal) -> Result<()> {
-    for Commit { name, id } in build(&args.directory, args.upto, terminal)? {
+    for Commit { name, id } in build(&args.directory, args.upto.as_deref(), terminal)? {
         println!("{id} {name}");
     }
     Ok(())
 }
 
-/// Makes the repository at `dest` have the base and the first `upto` commits of the history (all if `None`), and
-/// returns them, oldest first. Commits that it has already stay; it never goes back.
-pub(crate) fn build(dest: &Path, upto: Option<usize>, terminal: &Terminal) -> Result<Vec<Commit>> {
-    build_from(&workspace::root().join("xtask/upstream"), dest, upto, terminal)
+/// Makes the bare repository at `dest` have the history up to the folder `upto` (all of it if `None`), and returns
+/// its commits, parents first. Its branch never goes back.
+pub(crate) fn build(dest: &Path, upto: Option<&str>, terminal: &Terminal) -> Result<Vec<Commit>> {
+    build_from(&source(), &Plan::read()?.branch, dest, upto, terminal)
 }
 
-fn build_from(source: &Path, dest: &Path, upto: Option<usize>, terminal: &Terminal) -> Result<Vec<Commit>> {
-    let steps = steps(source)?;
-    let wanted = upto.map_or(steps.len(), |upto| steps.len().min(upto + 1));
-    let repository = Repository::open(dest, terminal)?;
-    let done = repository.commits()?.len();
-    for (index, step) in steps.iter().enumerate().take(wanted).skip(done) {
-        step.apply(dest)?;
-        repository.commit(&step.message()?, FIRST_COMMIT + BETWEEN_COMMITS * index as u64)?;
+fn source() -> PathBuf {
+    workspace::root().join("xtask/upstream")
+}
+
+fn build_from(
+    source: &Path,
+    branch: &str,
+    dest: &Path,
+    upto: Option<&str>,
+    terminal: &Terminal,
+) -> Result<Vec<Commit>> {
+    let repository = Repository::open(dest, branch, terminal)?;
+    let mut ids = BTreeMap::new();
+    let mut commits: Vec<Commit> = Vec::new();
+    for folder in entries(&source.join("history"))? {
+        let step = Step { source, folder };
+        let name = step.name();
+        let parents = step.parents(commits.last(), &ids)?;
+        let tree = repository.tree(&step, &parents)?;
+        let id = repository.commit(&step, &tree, &parents)?;
+        ids.insert(name.clone(), id.clone());
+        let last = upto == Some(&name);
+        commits.push(Commit { name, id });
+        if last {
+            break;
+        }
     }
-    let names = steps.into_iter().map(|step| step.name);
-    Ok(names
-        .zip(repository.commits()?)
-        .map(|(name, id)| Commit { name, id })
-        .collect())
+    match (upto, commits.last()) {
+        (Some(upto), Some(last)) if last.name != upto => Err(Failure::usage(format!(
+            "the history has no folder {upto}; its last one is {}",
+            last.name
+        ))),
+        (_, Some(last)) => repository.advance(branch, &last.id).map(|()| commits),
+        (_, None) => Err(Failure::environment(format!("{} has no history", source.display()))),
+    }
 }
 
 /// What one commit is made from.
-struct Step {
-    name: String,
-    /// Files to put into the tree.
-    tree: PathBuf,
-    /// The folder with `message` and `delete`; the base has none.
-    folder: Option<PathBuf>,
+struct Step<'a> {
+    source: &'a Path,
+    folder: PathBuf,
 }
 
-/// The base and the folders of the history, in order.
-fn steps(source: &Path) -> Result<Vec<Step>> {
-    let base = Step {
-        name: "base".into(),
-        tree: source.join("base"),
-        folder: None,
-    };
-    let mut steps = vec![base];
-    for folder in entries(&source.join("history"))? {
-        let name = file_name(&folder);
-        steps.push(Step {
-            name,
-            tree: folder.join("tree"),
-            folder: Some(folder),
-        });
-    }
-    Ok(steps)
-}
-
-impl Step {
-    fn message(&self) -> Result<String> {
-        match &self.folder {
-            None => Ok("Initial package set\n".into()),
-            Some(folder) => read(&folder.join("message")),
-        }
+impl Step<'_> {
+    fn name(&self) -> String {
+        self.folder
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned()
     }
 
-    /// Changes the files below `dest` as this step says.
-    fn apply(&self, dest: &Path) -> Result<()> {
-        let list = self
-            .folder
-            .as_ref()
-            .map(|folder| folder.join("delete"))
-            .filter(|list| list.exists());
-        let deleted = list.as_deref().map_or(Ok(String::new()), read)?;
-        for path in deleted.lines().map(str::trim).filter(|path| !path.is_empty()) {
-            let full = dest.join(path);
-            let removed = if full.is_dir() {
-                fs::remove_dir_all(&full)
-            } else {
-                fs::remove_file(&full)
-            };
-            removed.map_err(Failure::io(format_args!("delete {path} as {} says", self.name)))?;
+    /// The lines of one of its files; `None` where there is no such file.
+    fn lines(&self, file: &str) -> Result<Option<Vec<String>>> {
+        let path = self.folder.join(file);
+        if !path.exists() {
+            return Ok(None);
         }
-        if self.tree.is_dir() {
-            copy(&self.tree, dest)
-        } else {
-            Ok(())
-        }
+        let text = read(&path)?;
+        let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+        Ok(Some(lines.map(str::to_owned).collect()))
+    }
+
+    /// The ids of its parents: those it names, or the commit before it.
+    fn parents(&self, before: Option<&Commit>, ids: &BTreeMap<String, String>) -> Result<Vec<String>> {
+        let Some(names) = self.lines("parents")? else {
+            return Ok(before.map(|commit| commit.id.clone()).into_iter().collect());
+        };
+        let id = |name: &String| {
+            ids.get(name).cloned().ok_or_else(|| {
+                Failure::environment(format!(
+                    "{} names {name} as parent, which is not before it",
+                    self.name()
+                ))
+            })
+        };
+        names.iter().map(id).collect()
+    }
+
+    /// The name and the address of its author.
+    fn author(&self) -> Result<(String, String)> {
+        let line = read(&self.folder.join("author"))?;
+        let parts = line.trim().strip_suffix('>').and_then(|line| line.split_once(" <"));
+        parts
+            .map(|(name, address)| (name.to_owned(), address.to_owned()))
+            .ok_or_else(|| Failure::environment(format!("the author of {} is not `Name <address>`", self.name())))
     }
 }
 
-/// Copies what is below `from` over what is below `to`: files with their mode, links as links.
-fn copy(from: &Path, to: &Path) -> Result<()> {
-    fs::create_dir_all(to).map_err(Failure::io(format_args!("make {}", to.display())))?;
-    for source in entries(from)? {
-        let target = to.join(file_name(&source));
-        let failed = || Failure::io(format!("copy {} to {}", source.display(), target.display()));
-        let kind = fs::symlink_metadata(&source).map_err(failed())?.file_type();
-        if kind.is_dir() {
-            copy(&source, &target)?;
-            continue;
-        }
-        // Unlinked first: writing through an old link, or keeping an old mode, would be wrong.
-        if fs::symlink_metadata(&target).is_ok() {
-            fs::remove_file(&target).map_err(failed())?;
-        }
-        if kind.is_symlink() {
-            let leads_to = fs::read_link(&source).map_err(failed())?;
-            std::os::unix::fs::symlink(leads_to, &target).map_err(failed())?;
-        } else {
-            fs::copy(&source, &target).map_err(failed())?;
-        }
-    }
-    Ok(())
-}
-
-/// A git repository that sees no configuration but its own.
+/// A bare git repository that sees no configuration but its own.
 struct Repository<'a> {
-    directory: &'a Path,
+    directory: PathBuf,
     terminal: &'a Terminal,
 }
 
 impl<'a> Repository<'a> {
-    fn open(directory: &'a Path, terminal: &'a Terminal) -> Result<Self> {
+    fn open(directory: &Path, branch: &str, terminal: &'a Terminal) -> Result<Self> {
+        let failed = || Failure::io(format!("make {}", directory.display()));
+        fs::create_dir_all(directory).map_err(failed())?;
+        let directory = directory.canonicalize().map_err(failed())?;
         let repository = Self { directory, terminal };
-        if !directory.join(".git").is_dir() {
-            fs::create_dir_all(directory).map_err(Failure::io(format_args!("make {}", directory.display())))?;
-            repository
-                .git(&["init", "--quiet", "--object-format=sha1", "--template=", "-b", BRANCH])
-                .text(terminal)?;
+        if !repository.directory.join("HEAD").is_file() {
+            let init = ["init", "--quiet", "--bare", "--object-format=sha1", "--template=", "-b"];
+            repository.git().args(init).arg(branch).text(terminal)?;
         }
         Ok(repository)
     }
 
-    /// The ids of all commits, oldest first.
-    fn commits(&self) -> Result<Vec<String>> {
-        let text = self.git(&["rev-list", "--reverse", "--all"]).text(self.terminal)?;
-        Ok(text.lines().map(str::to_owned).collect())
+    /// The tree of a commit: the base if it has no parent, its parent's with the step's changes, or a clean merge.
+    fn tree(&self, step: &Step<'_>, parents: &[String]) -> Result<String> {
+        if let [first, second] = parents {
+            let merge = self.git().args(["merge-tree", "--write-tree", first, second]);
+            return merge.text(self.terminal).map(|text| text.trim().to_owned());
+        }
+        let start = match parents {
+            [] => self.git().args(["read-tree", "--empty"]),
+            _ => self.git().arg("read-tree").args(parents),
+        };
+        start.text(self.terminal)?;
+        let base = step.source.join("base");
+        for files in [parents.is_empty().then_some(base), Some(step.folder.join("tree"))] {
+            if let Some(files) = files.filter(|files| files.is_dir()) {
+                let add = ["add", "--force", "--ignore-removal", "."];
+                self.git_on(&files).args(add).text(self.terminal)?;
+            }
+        }
+        for path in step.lines("delete")?.unwrap_or_default() {
+            let remove = ["rm", "-r", "--cached", "--quiet", "--force", "--", &path];
+            self.git_on(&step.folder)
+                .args(remove)
+                .text(self.terminal)
+                .map_err(|failure| {
+                    Failure::environment(format!("failed to delete {path} as {} says: {failure}", step.name()))
+                })?;
+        }
+        let tree = self.git().arg("write-tree").text(self.terminal)?;
+        Ok(tree.trim().to_owned())
     }
 
-    /// Commits the files as they are, at `date` (seconds since 1970).
-    fn commit(&self, message: &str, date: u64) -> Result<()> {
-        self.git(&["add", "--all", "--force"]).text(self.terminal)?;
-        let date = format!("{date} +0000");
-        self.git(&["commit", "--quiet", "--allow-empty", "--no-verify", "-m", message])
-            .env("GIT_AUTHOR_DATE", &date)
-            .env("GIT_COMMITTER_DATE", &date)
-            .text(self.terminal)
-            .map(drop)
+    fn commit(&self, step: &Step<'_>, tree: &str, parents: &[String]) -> Result<String> {
+        let (name, address) = step.author()?;
+        let date = read(&step.folder.join("date"))?.trim().to_owned();
+        let mut line = self.git();
+        for role in ["AUTHOR", "COMMITTER"] {
+            line = line
+                .env(format!("GIT_{role}_NAME"), &name)
+                .env(format!("GIT_{role}_EMAIL"), &address)
+                .env(format!("GIT_{role}_DATE"), &date);
+        }
+        let parents = parents.iter().flat_map(|parent| ["-p", parent]);
+        let line = line.args(["commit-tree", tree]).args(parents).arg("-F");
+        let id = line.arg(step.folder.join("message")).text(self.terminal)?;
+        Ok(id.trim().to_owned())
     }
 
-    fn git(&self, args: &[&str]) -> Line {
+    /// Moves the branch to a commit, unless it has that one already.
+    fn advance(&self, branch: &str, id: &str) -> Result<()> {
+        let name = format!("refs/heads/{branch}");
+        let has = ["merge-base", "--is-ancestor", id, &name];
+        if self.git().args(has).outcome(self.terminal)?.status.success() {
+            return Ok(());
+        }
+        let update = ["update-ref", &name, id];
+        self.git().args(update).text(self.terminal).map(drop)
+    }
+
+    /// git on this repository.
+    fn git(&self) -> Line {
         Line::new("git")
             .hermetic()
-            .env("HOME", self.directory)
+            .env("HOME", &self.directory)
             .env("GIT_CONFIG_GLOBAL", "/dev/null")
             .env("GIT_CONFIG_NOSYSTEM", "1")
-            .env("GIT_AUTHOR_NAME", "Upstream")
-            .env("GIT_AUTHOR_EMAIL", "upstream@example.org")
-            .env("GIT_COMMITTER_NAME", "Upstream")
-            .env("GIT_COMMITTER_EMAIL", "upstream@example.org")
-            .args(args)
-            .directory(self.directory)
+            .env("GIT_DIR", &self.directory)
+            .env("GIT_INDEX_FILE", self.directory.join("build.index"))
+            .directory(&self.directory)
+    }
+
+    /// git on this repository, with the files of `work_tree`.
+    fn git_on(&self, work_tree: &Path) -> Line {
+        self.git().env("GIT_WORK_TREE", work_tree).directory(work_tree)
     }
 }
 
@@ -221,10 +307,6 @@ fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-fn file_name(path: &Path) -> String {
-    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
-}
-
 fn read(path: &Path) -> Result<String> {
     fs::read_to_string(path).map_err(Failure::io(format_args!("read {}", path.display())))
 }
@@ -235,10 +317,12 @@ mod tests {
 
     use super::*;
 
+    const QUIET: Terminal = Terminal::QUIET;
+
     struct Folder(PathBuf);
 
     impl Folder {
-        /// A source with a base and two commits: one that changes, adds and makes executable, one that deletes.
+        /// A source with four commits: a base, one on each of two branches, and their merge.
         fn new(name: &str) -> Self {
             let folder = std::env::temp_dir().join(format!("xtask-upstream-{}-{name}", std::process::id()));
             let file = |path: &str, text: &str| {
@@ -249,23 +333,27 @@ mod tests {
             };
             file("base/lib/default.nix", "{ }\n");
             file("base/pkgs/old/default.nix", "1\n");
-            file("history/01-bump/message", "hello: 1 -> 2\n");
+            for (slug, hour) in [("00-begin", 1), ("01-bump", 2), ("02-remove", 3), ("03-merge", 4)] {
+                file(&format!("history/{slug}/message"), &format!("{slug}\n"));
+                file(&format!("history/{slug}/author"), "Mia Muster <mia@example.org>\n");
+                file(&format!("history/{slug}/date"), &format!("2026-01-05T0{hour}:00:00Z\n"));
+            }
             file("history/01-bump/tree/lib/default.nix", "{ a = 1; }\n");
             let script = file("history/01-bump/tree/run.sh", "#!/bin/sh\n");
             fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).expect("a mode");
-            file("history/02-remove/message", "old: remove\n");
+            file("history/02-remove/parents", "00-begin\n");
             file("history/02-remove/delete", "pkgs/old\n");
+            file("history/03-merge/parents", "01-bump\n02-remove\n");
             Self(folder)
         }
 
-        fn build(&self, dest: &str, upto: Option<usize>) -> Vec<Commit> {
-            let quiet = Terminal::from_environment(false);
-            build_from(&self.0.join("source"), &self.0.join(dest), upto, &quiet).expect("a sound source")
+        fn build(&self, dest: &str, upto: Option<&str>) -> Result<Vec<Commit>> {
+            build_from(&self.0.join("source"), "main", &self.0.join(dest), upto, &QUIET)
         }
 
         fn git(&self, dest: &str, args: &[&str]) -> String {
             let line = Line::new("git").args(args).directory(self.0.join(dest));
-            line.text(&Terminal::from_environment(false)).expect("git runs")
+            line.text(&QUIET).expect("git runs")
         }
     }
 
@@ -278,32 +366,34 @@ mod tests {
     #[test]
     fn commits_have_the_same_ids_everywhere() {
         let folder = Folder::new("ids");
-        let all = folder.build("one", None);
+        let all = folder.build("one", None).expect("a sound source");
         assert_eq!(
             all.iter().map(|commit| commit.name.as_str()).collect::<Vec<_>>(),
-            ["base", "01-bump", "02-remove"]
+            ["00-begin", "01-bump", "02-remove", "03-merge"]
         );
-        assert_eq!(all, folder.build("two", None));
+        assert_eq!(all, folder.build("two", None).expect("a sound source"));
         // Known, so that a change of git or of the machine's configuration would show.
-        assert_eq!(all[2].id, "f58118ddf0574634fe030c2a73cdcd3f37893e42");
+        assert_eq!(all[3].id, "0efe95b49d0846c692ab2163747f2d8b4f4433e5");
     }
 
     #[test]
     fn an_upstream_goes_on_where_it_stopped() {
         let folder = Folder::new("on");
-        let all = folder.build("whole", None);
-        assert_eq!(folder.build("grows", Some(0)), all[..1]);
-        assert_eq!(folder.build("grows", Some(1)), all[..2]);
-        assert_eq!(folder.build("grows", Some(0)), all[..2], "never back");
-        assert_eq!(folder.build("grows", None), all);
-        assert_eq!(folder.git("grows", &["rev-parse", BRANCH]).trim(), all[2].id);
+        let all = folder.build("whole", None).expect("a sound source");
+        let tip = || folder.git("grows", &["rev-parse", "main"]).trim().to_owned();
+        assert_eq!(folder.build("grows", Some("01-bump")).expect("sound"), all[..2]);
+        assert_eq!(tip(), all[1].id);
+        assert_eq!(folder.build("grows", None).expect("sound"), all);
+        assert_eq!(tip(), all[3].id);
+        folder.build("grows", Some("00-begin")).expect("sound");
+        assert_eq!(tip(), all[3].id, "never back");
     }
 
     #[test]
-    fn a_step_changes_adds_and_deletes() {
+    fn a_step_changes_adds_and_deletes_and_a_merge_has_both_sides() {
         let folder = Folder::new("step");
-        folder.build("repo", None);
-        let tree = folder.git("repo", &["ls-tree", "-r", BRANCH]);
+        folder.build("repo", None).expect("a sound source");
+        let tree = folder.git("repo", &["ls-tree", "-r", "main"]);
         let files: Vec<_> = tree
             .lines()
             .map(|line| (line.split(' ').next(), line.split('\t').nth(1)))
@@ -315,9 +405,10 @@ mod tests {
                 (Some("100755"), Some("run.sh"))
             ]
         );
+        assert_eq!(folder.git("repo", &["show", "main:lib/default.nix"]), "{ a = 1; }\n");
         assert_eq!(
-            folder.git("repo", &["show", &format!("{BRANCH}:lib/default.nix")]),
-            "{ a = 1; }\n"
+            folder.git("repo", &["log", "-1", "--format=%an %ae %cd", "--date=unix", "main"]),
+            "Mia Muster mia@example.org 1767585600\n"
         );
     }
 
@@ -325,17 +416,23 @@ mod tests {
     fn refuses_to_delete_what_is_not_there() {
         let folder = Folder::new("delete");
         fs::write(folder.0.join("source/history/02-remove/delete"), "pkgs/gone\n").expect("a file");
-        let outcome = build_from(
-            &folder.0.join("source"),
-            &folder.0.join("repo"),
-            None,
-            &Terminal::from_environment(false),
-        );
-        assert!(
-            outcome
-                .expect_err("no such path")
-                .to_string()
-                .contains("pkgs/gone as 02-remove says")
-        );
+        let failure = folder.build("repo", None).expect_err("no such path").to_string();
+        assert!(failure.contains("pkgs/gone as 02-remove says"), "{failure}");
+    }
+
+    #[test]
+    fn refuses_to_stop_at_what_is_not_there() {
+        let folder = Folder::new("stop");
+        let failure = folder.build("repo", Some("04-more")).expect_err("no such folder");
+        assert!(failure.to_string().contains("no folder 04-more"), "{failure}");
+    }
+
+    #[test]
+    fn the_plan_names_commits_of_the_history() {
+        let plan = Plan::read().expect("it is there");
+        let history = source().join("history");
+        for name in plan.ranges.iter().map(|range| &range.to).chain([&plan.baseline.commit]) {
+            assert!(history.join(name).is_dir(), "{name}");
+        }
     }
 }
