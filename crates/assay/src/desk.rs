@@ -196,10 +196,19 @@ impl OpenDesk {
                 &ledger::Resolutions::new(),
             )
             .map_err(|error| match error {
-                ledger::SyncError::Merge { .. } => Failure::new(Exit::Refused, error).next(
+                ledger::SyncError::Merge {
+                    source: ledger::MergeError::Conflicts { .. },
+                    ..
+                } => Failure::new(Exit::Refused, error).next(
                     "two different files claim one name: compare both with their authors before anything is signed",
                 ),
-                other => Failure::new(Exit::Network, other)
+                ledger::SyncError::Merge { .. } | ledger::SyncError::Read(_) | ledger::SyncError::Write(_) => {
+                    Failure::new(Exit::Environment, error).next(
+                        "nothing was lost; check the disk and other runs. A lock file that a killed run left is removed \
+                         by hand; then run this again",
+                    )
+                }
+                ledger::SyncError::Git { .. } | ledger::SyncError::Busy { .. } => Failure::new(Exit::Network, error)
                     .next("check that git fetch and git push work with this remote, or go on with --offline"),
             })?;
         for path in &synced.removed_there {
