@@ -134,6 +134,38 @@ fn gpg_verifies_a_statement_of_ours() {
     assert!(!verifies(&gpg, &signature, &other), "gpg takes a changed statement");
 }
 
+/// The recipe of docs/formats.md, as it stands there.
+#[test]
+fn gpg_alone_verifies_a_statement_by_hand() {
+    let Some(gpg) = Gpg::new() else { return };
+    let formats = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/formats.md");
+    let formats = fs::read_to_string(formats).unwrap();
+    let recipe = formats.split("```sh\n").nth(1).unwrap().split("```").next().unwrap();
+    let chain = TestChain::new(now());
+    let said = statement(&chain, "alice", approval(None, Some("b")));
+    let honest = envelope(&chain, "alice", 0, &said);
+    let mut hostile = honest.clone();
+    hostile.payload = statement(&chain, "alice", approval(None, Some("c"))).to_bytes();
+    gpg.write("author.asc", &chain.person("alice").certificate);
+    for (envelope, good) in [(honest, true), (hostile, false)] {
+        gpg.write("statement.dsse.json", &envelope.to_bytes());
+        let output = Command::new("sh")
+            .args(["-e", "-c", recipe])
+            .current_dir(gpg.home())
+            .env("GNUPGHOME", gpg.home())
+            .output()
+            .unwrap();
+        let said_by_gpg = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.success(), good, "{said_by_gpg}");
+        if good {
+            let digest = String::from_utf8(output.stdout).unwrap();
+            assert!(digest.starts_with(&said.id().to_string()), "{digest}");
+        } else {
+            assert!(said_by_gpg.contains("BAD signature"), "{said_by_gpg}");
+        }
+    }
+}
+
 #[test]
 fn gpg_verifies_metadata_of_ours() {
     let Some(gpg) = Gpg::new() else { return };
