@@ -6,7 +6,7 @@ use attestation::{
     tuf::{Signature, Signed, Targets},
 };
 use data_encoding::HEXLOWER;
-use policy::{SignatureRefusal, TrustError};
+use policy::SignatureRefusal;
 use sequoia_openpgp::{
     packet::signature::{
         SignatureBuilder,
@@ -14,7 +14,6 @@ use sequoia_openpgp::{
     },
     types::{HashAlgorithm, SignatureType},
 };
-use signer::Document;
 use testkit::TestChain;
 
 use crate::{NOW, forge, refused, release_signed};
@@ -29,7 +28,7 @@ fn refusal_of_bobs(flaw: impl FnOnce(SignatureBuilder) -> SignatureBuilder) -> S
     refusal_of(|chain, payload| forge::sign(flaw(forge::honest(NOW)), chain.person("bob"), 0, payload))
 }
 
-fn refusal_of(second: impl FnOnce(&TestChain, &[u8]) -> Signature) -> SignatureRefusal {
+pub(crate) fn refusal_of(second: impl FnOnce(&TestChain, &[u8]) -> Signature) -> SignatureRefusal {
     let chain = TestChain::new(NOW);
     release_signed(&chain, |payload| {
         let honest = forge::sign(forge::honest(NOW), chain.person("bob"), 0, payload);
@@ -66,30 +65,6 @@ fn refuses_signatures_moved_under_a_rewritten_body() {
         [SignatureRefusal::Bad, SignatureRefusal::Bad]
     );
     chain.place_targets("unstable", &signed);
-    chain.publish();
-    chain.visit("unstable").map(|_| ()).expect("the honest twin");
-}
-
-/// Each byte of the file matters: its members, its digests, its signatures and their headers. (The online key
-/// signs the changed file anew, as thieves of it would.)
-#[test]
-fn refuses_one_bit_flipped_in_each_field() {
-    let mut chain = TestChain::new(NOW);
-    chain.release("unstable", &[("nixexprs.tar.xz", b"bytes")]);
-    let honest = chain.files["metadata/1.unstable.json"].clone();
-    let mut accepted = Vec::new();
-    for index in (0..honest.len()).step_by(5) {
-        let mut flipped = honest.clone();
-        flipped[index] ^= 1 << (index % 8);
-        let mut hostile = chain.clone();
-        hostile.place_target_bytes("unstable", 1, flipped);
-        hostile.publish();
-        if hostile.visit("unstable").is_ok() {
-            accepted.push(index);
-        }
-    }
-    assert!(accepted.is_empty(), "a flipped bit was accepted at {accepted:?}");
-    chain.place_target_bytes("unstable", 1, honest);
     chain.publish();
     chain.visit("unstable").map(|_| ()).expect("the honest twin");
 }
@@ -317,52 +292,6 @@ fn refuses_a_signature_under_another_persons_key_id() {
 }
 
 #[test]
-fn refuses_another_spelling_of_a_signature() {
-    let respell = |change: fn(&mut Signature)| {
-        refusal_of(|chain, payload| {
-            let mut signature = forge::sign(forge::honest(NOW), chain.person("bob"), 0, payload);
-            change(&mut signature);
-            signature
-        })
-    };
-    for refusal in [
-        respell(|signature| signature.sig = signature.sig.to_uppercase()),
-        respell(|signature| signature.other_headers = signature.other_headers.as_ref().map(|h| h.to_uppercase())),
-        respell(|signature| signature.other_headers = None),
-        respell(|signature| signature.sig.push_str("00")),
-        respell(|signature| signature.sig.clear()),
-    ] {
-        assert!(
-            matches!(refusal, SignatureRefusal::Form(PgpFormError::Malformed(_))),
-            "{refusal:?}"
-        );
-    }
-}
-
-/// The order of Ed25519's base point, little-endian: S and S + L satisfy the same equation.
-const GROUP_ORDER: [u8; 32] = [
-    0xed, 0xd3, 0xf5, 0x5c, 0x1a, 0x63, 0x12, 0x58, 0xd6, 0x9c, 0xf7, 0xa2, 0xde, 0xf9, 0xde, 0x14, 0, 0, 0, 0, 0, 0,
-    0, 0, 0, 0, 0, 0, 0, 0, 0, 0x10,
-];
-
-#[test]
-fn refuses_the_second_encoding_of_an_ed25519_signature() {
-    let refusal = refusal_of(|chain, payload| {
-        let mut signature = forge::sign(forge::honest(NOW), chain.person("bob"), 0, payload);
-        let mut raw = HEXLOWER.decode(signature.sig.as_bytes()).unwrap();
-        let mut carry = 0u16;
-        for (byte, order) in raw[32..].iter_mut().zip(GROUP_ORDER) {
-            carry += u16::from(*byte) + u16::from(order);
-            [*byte, _] = carry.to_le_bytes();
-            carry >>= 8;
-        }
-        signature.sig = HEXLOWER.encode(&raw);
-        signature
-    });
-    assert_eq!(refusal, SignatureRefusal::Bad);
-}
-
-#[test]
 fn counts_one_person_who_signs_twice_once() {
     let chain = TestChain::new(NOW);
     let earlier = Time::from_unix(NOW.unix() - 60);
@@ -428,74 +357,4 @@ fn junk_beside_good_neither_counts_nor_spoils() {
         .release(&"unstable".parse().unwrap())
         .unwrap();
     assert_eq!(release.evidence().vouches.len(), 2);
-}
-
-#[test]
-fn refuses_json_that_has_two_readings() {
-    let mut chain = TestChain::new(NOW);
-    chain.release("unstable", &[("nixexprs.tar.xz", b"bytes")]);
-    let honest = String::from_utf8(chain.files["metadata/1.unstable.json"].clone()).unwrap();
-    let version = "\"version\":1,\"x-touchstone\"";
-    for (from, to, flaw) in [
-        (
-            version,
-            "\"version\":1,\"version\":1,\"x-touchstone\"",
-            "duplicate member",
-        ),
-        ("{\"signatures\"", "{\"signed\":{},\"signatures\"", "a second signed"),
-        (version, "\"version\":1.0,\"x-touchstone\"", "float"),
-        (version, "\"version\":1e0,\"x-touchstone\"", "exponent"),
-        (version, "\"version\":9007199254740992,\"x-touchstone\"", "2^53"),
-        (version, "\"version\":-1,\"x-touchstone\"", "negative version"),
-        (version, "\"version\":1,\"x-more\":1,\"x-touchstone\"", "unknown member"),
-        (version, "\"version\":\"1\",\"x-touchstone\"", "text for a number"),
-        ("\".1.test\"", "\"\\ud800\"", "lone surrogate"),
-        (
-            "\".1.test\"",
-            "\".1\\u002etest\"",
-            "an escape that canonical JSON does not write",
-        ),
-        ("{\"signatures\"", "{ \"signatures\"", "white space"),
-        (
-            "{\"signatures\"",
-            "{\"more\":1,\"signatures\"",
-            "unknown member of the file",
-        ),
-        ("\"_type\":\"targets\"", "\"_type\":[\"targets\"]", "list for a text"),
-        (
-            "\"_type\":\"targets\"",
-            "\"_type\":\"targets\",\"delegations\":null",
-            "null for an absent member",
-        ),
-    ] {
-        let text = honest.replacen(from, to, 1);
-        assert_ne!(text, honest, "{flaw} was not made");
-        let mut hostile = chain.clone();
-        hostile.place_target_bytes("unstable", 1, text.into_bytes());
-        hostile.publish();
-        let error = hostile.visit("unstable").map(|_| ()).expect_err(flaw);
-        assert!(matches!(error, TrustError::Format { .. }), "{flaw}: {error:?}");
-    }
-    chain.visit("unstable").map(|_| ()).expect("the honest twin");
-}
-
-#[test]
-fn a_signature_of_ours_is_the_honest_form() {
-    let mut chain = TestChain::new(NOW);
-    let targets = chain.draft_release("unstable", &[]);
-    let ours = chain.sign_with(&Document::Targets(&targets), "alice", 0);
-    let forged = forge::sign(
-        forge::honest(NOW),
-        chain.person("alice"),
-        0,
-        &canonical::to_vec(&targets),
-    );
-    assert_eq!(
-        ours.other_headers.map(|h| h[..8].to_owned()),
-        Some("04001608".to_owned())
-    );
-    assert_eq!(
-        forged.other_headers.map(|h| h[..8].to_owned()),
-        Some("04001608".to_owned())
-    );
 }
