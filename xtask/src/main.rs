@@ -13,6 +13,7 @@ use clap::{Parser, Subcommand};
 mod call;
 mod channel_file;
 mod cost;
+mod cycle;
 mod demo;
 mod failure;
 mod metadata;
@@ -42,6 +43,7 @@ struct Cli {
 enum Command {
     Setup(setup::Args),
     Demo(demo::Args),
+    Cycle(cycle::Args),
     Tidy(tidy::Args),
     Test(test::Args),
     Serve(serve::Args),
@@ -53,6 +55,7 @@ fn main() -> ExitCode {
     let terminal = Terminal::from_environment(cli.verbose);
     let outcome = match &cli.command {
         Command::Demo(args) => demo::command(args, &terminal),
+        Command::Cycle(args) => cycle::command(args, &terminal),
         Command::Setup(args) => setup::command(args, &terminal),
         Command::Tidy(args) => tidy::command(args, &terminal),
         Command::Test(args) => test::command(args, &terminal),

@@ -176,6 +176,12 @@ impl Line {
         Ok(Output::from(output))
     }
 
+    /// Runs it and returns what it took. Fails, with the end of what it said, if it does not exit with 0.
+    pub(crate) fn timed(&self, terminal: &Terminal) -> Result<Cost> {
+        let (output, cost) = self.measured(terminal)?;
+        self.succeeded(output).map(|_| cost)
+    }
+
     /// Runs it and captures what it prints, whatever its exit code, and what it takes.
     pub(crate) fn measured(&self, terminal: &Terminal) -> Result<(Output, Cost)> {
         terminal.echo(self);
@@ -192,7 +198,10 @@ impl Line {
 
     /// Runs it and returns its stdout. Fails, with the end of what it said, if it does not exit with 0.
     pub(crate) fn text(&self, terminal: &Terminal) -> Result<String> {
-        let output = self.outcome(terminal)?;
+        self.succeeded(self.outcome(terminal)?)
+    }
+
+    fn succeeded(&self, output: Output) -> Result<String> {
         if output.status.success() {
             return Ok(output.stdout);
         }

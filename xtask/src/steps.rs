@@ -51,7 +51,6 @@ pub(crate) struct Started {
 /// What `assay import` prints.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Imported {
-    pub(crate) to: String,
     pub(crate) commits: u64,
     pub(crate) units: u64,
 }
@@ -86,6 +85,7 @@ pub(crate) struct Published {
 /// What `assay queue` prints.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Queue {
+    pub(crate) to: String,
     pub(crate) total: u64,
     pub(crate) open: u64,
     pub(crate) units: Vec<Unit>,

@@ -54,7 +54,10 @@ fn refused(demo: &Demo<'_>, subscriber: &Subscriber<'_>, installed: u64) -> Resu
 }
 
 fn shown(demo: &Demo<'_>, file: &Path) -> String {
-    file.strip_prefix(&demo.work.folder).unwrap_or(file).display().to_string()
+    file.strip_prefix(&demo.work.folder)
+        .unwrap_or(file)
+        .display()
+        .to_string()
 }
 
 fn timestamp(demo: &Demo<'_>) -> PathBuf {

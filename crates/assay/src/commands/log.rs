@@ -2,9 +2,10 @@
 
 use std::fmt::Write as _;
 
-use attestation::{KeyId, PersonName, pending::Proposal, tuf::Metadata as _};
+use attestation::{KeyId, PersonName, pending::Proposal, statement::Claim, tuf::Metadata as _};
+use ledger::Snapshot;
 use policy::{Tally, Vouch};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::{
     chain_state::{self, ChainState, Pending},
@@ -41,26 +42,85 @@ pub(crate) fn run(global: &Global, _args: &Args) -> Outcome {
         .iter()
         .map(ToString::to_string)
         .collect();
+    let (channels, claims) = match &chain {
+        Some(chain) => (channels(chain, &snapshot)?, claims(chain, &snapshot)?),
+        None => (Map::new(), Vec::new()),
+    };
     let json = json!({"chain": chain.as_ref().map(|chain| chain.chain), "root-version": chain.as_ref().map(|chain| chain.root.version),
-        "proposals": proposals, "statements": statements, "problems": problems});
+        "channels": channels, "claims": claims, "proposals": proposals, "statements": statements, "problems": problems});
     output::result(global.format, &json, || {
-        text(chain.as_ref(), &proposals, &statements, &problems)
+        text(chain.as_ref(), &channels, &claims) + &history(&proposals, &statements, &problems)
     });
     Ok(())
 }
 
-fn text(chain: Option<&ChainState>, proposals: &[Value], statements: &[Value], problems: &[String]) -> String {
-    let word = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    let list = |value: &Value| {
-        value
-            .as_array()
-            .map(|items| items.iter().map(&word).collect::<Vec<_>>().join(", "))
-            .unwrap_or_default()
+/// The last finished release of each channel that has one.
+fn channels(chain: &ChainState, snapshot: &Snapshot) -> Outcome<Map<String, Value>> {
+    let mut out = Map::new();
+    for channel in chain.policy.channels.keys() {
+        if let Some(last) = chain.last_release(snapshot, channel)? {
+            let row = json!({"sequence": last.release.sequence, "commit": last.release.commit});
+            out.insert(channel.to_string(), row);
+        }
+    }
+    Ok(out)
+}
+
+/// What is proposed for people to state, and who stated it.
+fn claims(chain: &ChainState, snapshot: &Snapshot) -> Outcome<Vec<Value>> {
+    let statements = chain.statements(snapshot)?.verified;
+    let mut out = Vec::new();
+    for file in snapshot.proposals().or_exit(Exit::Environment)?.files {
+        let (claim, kind, channel, commit) = match file.proposal.claimed() {
+            Proposal::Exemption(it) => (Claim::Exemption(it.clone()), "exemption", &it.channel, &it.commit),
+            Proposal::Import(it) => (Claim::Import(it.clone()), "import", &it.channel, &it.to),
+            _ => continue,
+        };
+        let by = statements.iter().filter(|statement| statement.get().claim == claim);
+        let by: Vec<_> = by.map(|statement| &statement.get().author).collect();
+        out.push(
+            json!({"payload": file.payload.to_string(), "kind": kind, "channel": channel, "commit": commit,
+            "claim": claim.to_string(), "by": by}),
+        );
+    }
+    Ok(out)
+}
+
+fn text(chain: Option<&ChainState>, channels: &Map<String, Value>, claims: &[Value]) -> String {
+    let Some(chain) = chain else {
+        return "the chain has no complete first root yet\n".to_owned();
     };
-    let mut text = match chain {
-        Some(chain) => format!("chain {}, root version {}\n", chain.chain, chain.root.version),
-        None => "the chain has no complete first root yet\n".to_owned(),
-    };
+    let mut text = format!("chain {}, root version {}\n", chain.chain, chain.root.version);
+    for (channel, last) in channels {
+        let _ = writeln!(
+            text,
+            "{channel}: release {}, commit {}",
+            last["sequence"],
+            word(&last["commit"])
+        );
+    }
+    for claim in claims.iter().filter(|claim| list(&claim["by"]).is_empty()) {
+        let _ = writeln!(
+            text,
+            "proposed, stated by nobody yet: {}\n    {}",
+            output::printable(&word(&claim["claim"])),
+            word(&claim["payload"])
+        );
+    }
+    text
+}
+
+fn word(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+fn list(value: &Value) -> String {
+    let words: Vec<_> = value.as_array().into_iter().flatten().map(word).collect();
+    words.join(", ")
+}
+
+fn history(proposals: &[Value], statements: &[Value], problems: &[String]) -> String {
+    let mut text = String::new();
     for statement in statements {
         let claim = output::printable(&word(&statement["claim"]));
         let _ = writeln!(
