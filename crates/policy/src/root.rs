@@ -223,10 +223,11 @@ fn online_material(policy: &PolicyDocument) -> Result<KeyMaterial, RootRefusal> 
         .decode(policy.online_key.as_bytes())
         .ok()
         .and_then(|raw| raw.try_into().ok());
-    let key = bytes
+    bytes
         .and_then(|bytes| VerifyingKey::from_bytes(&bytes).ok())
-        .filter(|key| !key.is_weak());
-    Ok(KeyMaterial::Ed25519(key.ok_or(PolicyRefusal::OnlineKey)?))
+        .map(KeyMaterial::Ed25519)
+        .filter(|material| material.refuse_weak().is_ok())
+        .ok_or(RootRefusal::Policy(PolicyRefusal::OnlineKey))
 }
 
 /// The key id of a plain key: SHA-256 of its canonical form.

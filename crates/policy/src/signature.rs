@@ -118,6 +118,10 @@ impl KeyMaterial {
             Self::PgpEd25519(key) | Self::Ed25519(key) if key.is_weak() => {
                 Err(SignatureRefusal::Key("Ed25519 point of small order".to_owned()))
             }
+            // dalek reads a coordinate beyond the field's prime too: one point under two names.
+            Self::PgpEd25519(key) | Self::Ed25519(key) if VerifyingKey::from(key.to_edwards()) != *key => Err(
+                SignatureRefusal::Key("Ed25519 point that is not in its shortest encoding".to_owned()),
+            ),
             _ => Ok(()),
         }
     }
@@ -197,7 +201,8 @@ fn ed25519_key(hex: &str) -> Option<VerifyingKey> {
 }
 
 /// The one rule for Ed25519: RFC 8032 with the cofactorless equation, S below the group order, canonical R,
-/// and neither R nor the key of small order (dalek's `verify_strict`).
+/// and neither R nor the key of small order (dalek's `verify_strict`); the key canonical too
+/// ([`KeyMaterial::refuse_weak`]).
 fn verify_ed25519(key: &VerifyingKey, message: &[u8], raw: &[u8; 64]) -> Result<(), SignatureRefusal> {
     key.verify_strict(message, &Signature::from_bytes(raw))
         .map_err(|_| SignatureRefusal::Bad)

@@ -2,11 +2,11 @@
 
 use attestation::{canonical, openpgp::PgpFormError, tuf::Signature};
 use data_encoding::HEXLOWER;
-use policy::{SignatureRefusal, TrustError};
+use policy::{SignatureRefusal, TrustError, document::PolicyRefusal, root::RootRefusal};
 use signer::Document;
 use testkit::TestChain;
 
-use crate::{NOW, forge, signatures::refusal_of};
+use crate::{NOW, compile, forge, signatures::refusal_of};
 
 /// Each byte of the file matters: its members, its digests, its signatures and their headers. (The online key
 /// signs the changed file anew, as thieves of it would.)
@@ -146,4 +146,40 @@ fn a_signature_of_ours_is_the_honest_form() {
         forged.other_headers.map(|h| h[..8].to_owned()),
         Some("04001608".to_owned())
     );
+}
+
+/// The y coordinates below 19 have a second encoding, beyond the field's prime; some of the points are of small
+/// order, for which a signature over anything is easily found.
+#[test]
+fn refuses_points_of_small_order_and_in_a_second_encoding() {
+    let people = testkit::chain::people(NOW);
+    let takes = |point: [u8; 32]| {
+        let outcome = compile(&people, |policy| policy.online_key = HEXLOWER.encode(&point));
+        match outcome {
+            Ok(_) => true,
+            Err(RootRefusal::Policy(PolicyRefusal::OnlineKey)) => false,
+            Err(other) => panic!("{other:?}"),
+        }
+    };
+    let mut taken = 0;
+    for y in 0..19_u8 {
+        for sign in [0, 0x80] {
+            let mut canonical = [0; 32];
+            canonical[0] = y;
+            canonical[31] |= sign;
+            taken += usize::from(takes(canonical));
+            let mut second = [0xff; 32];
+            second[0] = 0xed + y;
+            second[31] = 0x7f | sign;
+            assert!(!takes(second), "the second encoding of y = {y}");
+        }
+    }
+    assert!(taken > 0, "some of the points are good ones");
+    // Orders 1, 2 and 4: y = 1, -1 and 0.
+    let mut minus_one = [0xff; 32];
+    (minus_one[0], minus_one[31]) = (0xec, 0x7f);
+    let one = std::array::from_fn(|index| u8::from(index == 0));
+    for small in [one, minus_one, [0; 32]] {
+        assert!(!takes(small), "{small:?}");
+    }
 }
