@@ -184,7 +184,9 @@ impl TestChain {
     }
 
     fn place_top_level_targets(&mut self) {
-        let targets = self.signed_targets(self.draft_top_level_targets(), &texts(&self.root_people()));
+        let own = self.policy().roles.keys().any(|role| role.as_str() == "targets");
+        let people = quorum(self.policy(), if own { "targets" } else { "root" }, None);
+        let targets = self.signed_targets(self.draft_top_level_targets(), &texts(&people));
         self.place_targets("targets", &targets);
     }
 

@@ -2,7 +2,7 @@
 
 use std::{sync::LazyLock, time::Duration};
 
-use attestation::{Time, tuf::Root};
+use attestation::{RoleName, Time, tuf::Root};
 use policy::{
     Keyring, SignatureRefusal,
     keyring::{CertificateRefusal, KeyringError, MAX_KEYRING_BYTES},
@@ -229,6 +229,32 @@ fn refuses_a_stolen_expired_key_that_backdates() {
     thieves.publish();
     let refusals = refused(thieves.visit("unstable"));
     assert_eq!(refusals.len(), 2, "{refusals:?}");
+}
+
+/// The same with the keys that made the newest root: while it is fresh, nothing but now tells that they are over.
+#[test]
+fn refuses_a_newest_root_made_by_keys_that_have_expired() {
+    let mut all = people(NOW);
+    all[3] = TestPerson::valid_for("dave", *CREATED, Duration::from_secs(32 * 86_400));
+    all.push(TestPerson::valid_for(
+        "erin",
+        *CREATED,
+        Duration::from_secs(32 * 86_400),
+    ));
+    all.push(TestPerson::new("frank", *CREATED));
+    let mut chain = TestChain::with_policy(all, NOW, |policy| {
+        let (root, targets): (RoleName, RoleName) = ("root".parse().unwrap(), "targets".parse().unwrap());
+        policy.roles.insert(targets, policy.roles[&root].clone());
+        let people = ["dave", "erin", "frank"].map(|name| name.parse().unwrap());
+        policy.roles.get_mut(&root).unwrap().people = people.into();
+    });
+    chain.release("unstable", &[]);
+    chain.visit("unstable").map(|_| ()).expect("the honest twin");
+    chain.now = NOW.plus(days(5));
+    chain.publish();
+    assert_eq!(refused(chain.visit("unstable")).len(), 2);
+    let mut set = chain.client(Judge::Authentic, chain.now).unwrap();
+    chain.update(&mut set, "unstable").expect("it stays authentic");
 }
 
 #[test]
