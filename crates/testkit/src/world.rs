@@ -14,6 +14,7 @@
 //! Every path in it is relative, and git knows upstream and fork by made-up addresses that the world's own git
 //! configuration resolves: a world can be copied, and a finished one is kept as a template.
 
+mod interrupt;
 mod machine;
 mod mirror;
 mod program;
@@ -31,6 +32,7 @@ use tempfile::TempDir;
 
 use crate::people::TestPerson;
 
+pub use interrupt::{Interrupted, duration, stop_after};
 pub use machine::Installed;
 pub use mirror::Mirror;
 pub use program::{Output, Server, binary};
@@ -89,6 +91,11 @@ impl World {
         })
     }
 
+    /// A copy of the world as it is now.
+    pub fn twin(&self) -> Self {
+        template::duplicate(self.root.path())
+    }
+
     /// A path in the world.
     pub fn path(&self, relative: impl AsRef<Path>) -> PathBuf {
         self.root.path().join(relative)
@@ -96,8 +103,9 @@ impl World {
 
     /// The id of the chain, as alice's clone pins it.
     pub fn chain(&self) -> String {
-        let json = self.assay("alice", &["policy", "show", "--offline"]).ok();
-        json["chain"].as_str().expect("a chain's id").to_owned()
+        let settings = fs::read_to_string(self.path("alice/.git/touchstone/settings.toml")).expect("settings");
+        let pinned = settings.lines().find_map(|line| line.strip_prefix("chain = "));
+        pinned.expect("a chain is pinned").trim_matches('"').to_owned()
     }
 
     /// Makes a person: keys, certificate, and a clone of the fork.
@@ -106,7 +114,17 @@ impl World {
         let person = TestPerson::new(name, created);
         fs::write(self.path(format!("keys/{name}.asc")), &person.certificate).expect("a file");
         fs::write(self.path(format!("keys/{name}.secret.asc")), &person.secret).expect("a file");
+        self.set_key(name, &format!("software:keys/{name}.secret.asc"));
         self.new_clone(name);
+    }
+
+    /// Says which key a person signs with, as `assay init --key` takes it.
+    pub fn set_key(&self, name: &str, key: &str) {
+        fs::write(self.path(format!("keys/{name}.key")), key).expect("a file");
+    }
+
+    fn key(&self, name: &str) -> String {
+        fs::read_to_string(self.path(format!("keys/{name}.key"))).expect("a key")
     }
 
     /// Makes a clone of the fork.
@@ -159,8 +177,9 @@ impl World {
 
     /// Alice proposes the first root of `policy.toml`, the others join, alice and bob sign, alice finishes it.
     pub fn start_chain(&self) {
+        let key = self.key("alice");
         let mut arguments = vec!["init", "--policy", "policy.toml", "--as", "alice", "--remote", "origin"];
-        arguments.extend(["--key", "software:keys/alice.secret.asc"]);
+        arguments.extend(["--key", &key]);
         let certificates: Vec<_> = PEOPLE.iter().map(|name| format!("keys/{name}.asc")).collect();
         for certificate in &certificates {
             arguments.extend(["--certificate", certificate]);
@@ -178,7 +197,7 @@ impl World {
 
     /// A person joins the chain that the fork has, `pinned` being how they name it.
     pub fn join(&self, name: &str, pinned: &[&str]) {
-        let key = format!("software:keys/{name}.secret.asc");
+        let key = self.key(name);
         let mut arguments = vec!["init", "--join", "--remote", "origin", "--as", name, "--key", &key];
         arguments.extend(pinned);
         self.assay(name, &arguments).ok();

@@ -38,10 +38,15 @@ pub(super) fn copy(name: &str, make: impl FnOnce() -> World) -> World {
         copy_directory(made.root.path(), &template);
         fs::write(&marker, builds()).expect("a file");
     }
-    let root = tempfile::tempdir().expect("a directory");
-    let place = root.path().join(".");
-    copy_directory(&template, &place);
+    let world = duplicate(&template);
     drop(lock);
+    world
+}
+
+/// A world in a new place.
+pub(super) fn duplicate(template: &Path) -> World {
+    let root = tempfile::tempdir().expect("a directory");
+    copy_directory(template, root.path());
     let world = World { root };
     world.write_git_configuration();
     world

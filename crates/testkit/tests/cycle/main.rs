@@ -2,7 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on stops, in its helpers too")]
 
+mod environment;
+mod interrupted;
 mod machines;
+mod peers;
 mod proposed;
 mod rotation;
 mod served;

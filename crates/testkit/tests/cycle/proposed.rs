@@ -83,11 +83,11 @@ fn signs_the_honest_proposal_and_uses_the_key_only_then() {
 fn refuses_a_nar_hash_that_git_does_not_give() {
     let (world, payload) = proposed();
     let tree = forged(&world, &payload, |release| {
-        release.tree_nar = Sha256Digest::of("something else")
+        release.tree_nar = Sha256Digest::of("something else");
     });
     is_refused(&world, tree, "tree-nar: the proposal says");
     let channel = forged(&world, &payload, |release| {
-        release.channel_nar = Sha256Digest::of("something else")
+        release.channel_nar = Sha256Digest::of("something else");
     });
     is_refused(&world, channel, "channel-nar: the proposal says");
 }
@@ -195,7 +195,7 @@ fn refuses_a_release_of_what_nobody_reviewed() {
 fn refuses_a_release_that_follows_another_one() {
     let (world, payload) = proposed();
     let forged = forged(&world, &payload, |release| {
-        release.previous = Some(Sha256Digest::of("another"))
+        release.previous = Some(Sha256Digest::of("another"));
     });
     is_refused(
         &world,
@@ -280,8 +280,11 @@ fn refuses_a_release_without_the_reject_that_the_signer_holds() {
         &id,
         "--yes",
     ];
+    // Whether or not alice may say so, it lifts nothing of carol's.
     world.assay("alice", &others);
-    world.assay("alice", &["release", "--channel", "unstable"]).refused("");
+    world
+        .assay("alice", &["release", "--channel", "unstable"])
+        .refused(hello);
     world.assay("carol", &others).ok();
     world.release();
     give_key_back(&world, "bob");
@@ -290,6 +293,8 @@ fn refuses_a_release_without_the_reject_that_the_signer_holds() {
     world.subscribe();
     world.update_installs(2);
 }
+
+type Edit<T> = fn(&mut T);
 
 #[test]
 fn refuses_a_false_import() {
@@ -300,16 +305,16 @@ fn refuses_a_false_import() {
         .unwrap()
         .to_owned();
     hide_key(&world, "bob");
-    let edits: [(&str, fn(&mut Import)); 6] = [
+    let edits: [(&str, Edit<Import>); 6] = [
         ("tree-nar: the proposal says", |import| {
-            import.tree_nar = Sha256Digest::of("another")
+            import.tree_nar = Sha256Digest::of("another");
         }),
         ("deltas: the proposal says", |import| {
-            import.deltas = Sha256Digest::of("another")
+            import.deltas = Sha256Digest::of("another");
         }),
         ("delta-count: the proposal says", |import| import.delta_count += 1),
         ("upstream, branch or partition", |import| {
-            import.upstream = "https://evil.example/nixpkgs".to_owned()
+            import.upstream = "https://evil.example/nixpkgs".to_owned();
         }),
         ("is not on upstream's branch", |import| {
             import.to = "0123456789012345678901234567890123456789".parse().unwrap();
@@ -396,7 +401,7 @@ fn refuses_a_second_release_of_one_version() {
     let (world, payload) = proposed();
     world.sign(&["alice"]);
     let earlier = forged(&world, &payload, |release| {
-        release.time = Time::from_unix(release.time.unix() - 1)
+        release.time = Time::from_unix(release.time.unix() - 1);
     });
     let output = world.assay("alice", &["sign", "--yes", "--only", &earlier.to_string()]);
     assert_ne!(output.code, Some(0), "{}", output.stderr);

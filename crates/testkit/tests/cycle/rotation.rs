@@ -119,3 +119,36 @@ fn a_withdrawn_release_leaves_its_version_behind() {
     let installed = std::fs::read_to_string(world.path("machine/current/nixexprs/.git-revision")).unwrap();
     assert_eq!(installed.trim(), world.git("upstream", &["rev-parse", "HEAD"]).trim());
 }
+
+/// Whoever signed the newest release leaves: the others go on from it.
+#[test]
+fn a_channel_goes_on_when_a_signer_of_its_newest_release_leaves() {
+    let world = World::published();
+    world.subscribe();
+    world.update_installs(1);
+    world.new_person("dave");
+    std::fs::write(world.path("next.toml"), world.policy(&["bob", "carol", "dave"])).unwrap();
+    let propose = ["policy", "propose", "next.toml", "--certificate", "keys/dave.asc"];
+    world.assay("bob", &propose).ok();
+    let chain = world.chain();
+    world.join("dave", &["--chain", &chain]);
+    world.sign(&["alice", "bob", "carol"]);
+    world.assay("bob", &["publish"]).ok();
+    // Who saw that release being finished goes on from it; dave, who did not, waits for the next.
+    goes_on(&world, ["carol", "bob", "carol"]);
+    world.update_installs(2);
+    goes_on(&world, ["dave", "bob", "dave"]);
+    world.update_installs(3);
+}
+
+/// The next release, by bob, with a reviewer and two signers.
+fn goes_on(world: &World, [reviewer, first, second]: [&str; 3]) {
+    world.upstream_bump();
+    world.assay("bob", &["import", "--channel", "unstable"]).ok();
+    let review = ["review", "--channel", "unstable", "--approve-all", "--yes"];
+    world.assay(reviewer, &review).ok();
+    world.sign(&["bob"]);
+    world.assay("bob", &["release", "--channel", "unstable"]).ok();
+    world.sign(&[first, second]);
+    world.publish_to("bob", "site").ok();
+}
