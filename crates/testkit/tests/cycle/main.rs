@@ -7,5 +7,6 @@ mod interrupted;
 mod machines;
 mod peers;
 mod proposed;
+mod pushed;
 mod rotation;
 mod served;
