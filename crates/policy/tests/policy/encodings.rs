@@ -1,12 +1,17 @@
 //! One thing has one encoding: respelled signatures, malleable ones, JSON with two readings, flipped bits.
 
-use attestation::{canonical, openpgp::PgpFormError, tuf::Signature};
+use attestation::{
+    canonical,
+    openpgp::PgpFormError,
+    tuf::{Signature, Signed},
+};
 use data_encoding::HEXLOWER;
-use policy::{SignatureRefusal, TrustError, document::PolicyRefusal, root::RootRefusal};
+use policy::{SignatureRefusal, TrustError, document::PolicyRefusal, root::RootRefusal, trusted_set::Judge};
+use sha2::{Digest as _, Sha512};
 use signer::Document;
 use testkit::TestChain;
 
-use crate::{NOW, compile, forge, signatures::refusal_of};
+use crate::{NOW, compile, forge, refused, signatures::refusal_of};
 
 /// Each byte of the file matters: its members, its digests, its signatures and their headers. (The online key
 /// signs the changed file anew, as thieves of it would.)
@@ -182,4 +187,38 @@ fn refuses_points_of_small_order_and_in_a_second_encoding() {
     for small in [one, minus_one, [0; 32]] {
         assert!(!takes(small), "{small:?}");
     }
+}
+
+/// R of small order: the equation holds, and whoever holds the key has many such signatures over one text. Strict
+/// verification refuses it; a rule that takes it would differ from a batched one.
+#[test]
+fn refuses_an_ed25519_signature_whose_r_is_of_small_order() {
+    let mut chain = TestChain::new(NOW);
+    let claims = chain.draft_timestamp();
+    let payload = canonical::to_vec(&claims);
+    // R is the neutral element; S = k * a, with k = SHA-512(R, A, M).
+    let r: [u8; 32] = std::array::from_fn(|index| u8::from(index == 0));
+    let hasher = Sha512::new_with_prefix(r).chain_update(chain.online.verifying_key().as_bytes());
+    let k = hasher.chain_update(&payload).finalize();
+    let a = chain.online.to_scalar();
+    let bits = k
+        .iter()
+        .rev()
+        .flat_map(|byte| (0..8).rev().map(move |bit| byte >> bit & 1));
+    let s = bits.fold(a - a, |sum, bit| if bit == 1 { sum + sum + a } else { sum + sum });
+    let raw = [r, s.to_bytes()].concat();
+    let key = chain.online.verifying_key();
+    let lax = ed25519_dalek::Signature::from_slice(&raw).unwrap();
+    ed25519_dalek::Verifier::verify(&key, &payload, &lax).expect("the equation holds");
+    let honest = chain.sign_online(claims.clone());
+    let mut signature = honest.signatures[0].clone();
+    signature.sig = HEXLOWER.encode(&raw);
+    chain.place_timestamp(&Signed::new(claims, vec![signature]));
+    let mut set = chain.client(Judge::Current, NOW).unwrap();
+    let error = set.update_timestamp(&chain.files["metadata/timestamp.json"]);
+    assert_eq!(refused(error.map(|_| set)), [SignatureRefusal::Bad]);
+    chain.place_timestamp(&honest);
+    let mut set = chain.client(Judge::Current, NOW).unwrap();
+    set.update_timestamp(&chain.files["metadata/timestamp.json"])
+        .expect("the honest twin");
 }
