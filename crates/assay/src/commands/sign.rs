@@ -195,22 +195,22 @@ fn pending(
     Ok(ready)
 }
 
-/// Of several proposals of metadata for one role, the one with the highest version (then the lowest payload): a
-/// newer proposal takes the place of an older one.
+/// Of several proposals of metadata for one role, the one with the highest version, then the latest, then the lowest
+/// payload: a newer proposal takes the place of an older one.
 fn newest_of_each(applicable: &[(Sha256Digest, Proposal)]) -> Vec<(Sha256Digest, Proposal)> {
     let place = |proposal: &Proposal| match proposal {
-        Proposal::Root(root) => Some(("root".to_owned(), root.version)),
-        Proposal::Targets(targets) | Proposal::Release { targets, .. } => targets
-            .mark
-            .as_ref()
-            .map(|mark| (mark.role.to_string(), targets.version)),
+        Proposal::Root(root) => Some(("root".to_owned(), (root.version, root.expires))),
+        Proposal::Targets(targets) | Proposal::Release { targets, .. } => targets.mark.as_ref().map(|mark| {
+            let time = mark.release.as_ref().map_or(targets.expires, |release| release.time);
+            (mark.role.to_string(), (targets.version, time))
+        }),
         Proposal::Exemption(_) | Proposal::Import(_) => None,
     };
     let newest = |mine: &(Sha256Digest, Proposal)| match place(&mine.1) {
         None => true,
-        Some((role, version)) => applicable.iter().all(|other| match place(&other.1) {
-            Some((other_role, other_version)) if other_role == role => {
-                (version, std::cmp::Reverse(mine.0)) >= (other_version, std::cmp::Reverse(other.0))
+        Some((role, rank)) => applicable.iter().all(|other| match place(&other.1) {
+            Some((other_role, other_rank)) if other_role == role => {
+                (rank, std::cmp::Reverse(mine.0)) >= (other_rank, std::cmp::Reverse(other.0))
             }
             _ => true,
         }),
