@@ -9,10 +9,10 @@ use testkit::{
 };
 
 /// At how many moments a command is stopped by the clock.
-const STEPS: u32 = 8;
+const STEPS: u32 = 6;
 
-/// A kill at each write of some commands takes minutes: every fourth one is tried.
-const STRIDE: usize = 4;
+/// A kill at each write of some commands takes minutes: every seventh one is tried.
+const STRIDE: usize = 7;
 
 /// Stops `command` in twins of `world`: by Ctrl-C and by a kill at moments spread over its run, and (with strace) at
 /// its writes. Each twin goes to `goes_on`.

@@ -286,9 +286,11 @@ fn refuses_a_release_without_the_reject_that_the_signer_holds() {
         .assay("alice", &["release", "--channel", "unstable"])
         .refused(hello);
     world.assay("carol", &others).ok();
-    world.release();
+    let anew = world.release();
     give_key_back(&world, "bob");
-    world.sign(&["bob", "carol"]);
+    for person in ["bob", "carol"] {
+        world.assay(person, &["sign", "--yes", "--only", &anew]).ok();
+    }
     world.publish();
     world.subscribe();
     world.update_installs(2);
@@ -425,4 +427,24 @@ fn refuses_a_second_release_of_one_version() {
             .iter()
             .all(|path| !path.starts_with(&format!("signatures/{twin}/")))
     );
+}
+
+/// An older proposal of the same version, which was honest in its time, is no alarm.
+#[test]
+fn a_newer_proposal_takes_the_place_of_one_that_nobody_signed() {
+    let (world, payload) = proposed();
+    give_key_back(&world, "bob");
+    let hello = "pkgs/by-name/he/hello";
+    std::thread::sleep(std::time::Duration::from_secs(1));
+    let approve = ["review", "--channel", "unstable", "--approve", hello, "--yes"];
+    world.assay("alice", &approve).ok();
+    let newer = world.release();
+    assert_ne!(newer, payload);
+    for person in ["alice", "bob"] {
+        let json = world.assay(person, &["sign", "--yes"]).ok();
+        assert_eq!(json["signed"][0]["payload"], newer, "{json}");
+    }
+    world.publish();
+    world.subscribe();
+    world.update_installs(2);
 }
