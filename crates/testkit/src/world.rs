@@ -56,7 +56,7 @@ impl World {
     /// built: it says how.
     pub fn without_chain() -> Self {
         let world = Self {
-            root: tempfile::tempdir().expect("a directory"),
+            root: template::new_place(),
         };
         for directory in ["home", "keys", "records", "tmp"] {
             fs::create_dir(world.path(directory)).expect("a directory");

@@ -12,6 +12,8 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use tempfile::TempDir;
+
 use super::{
     World,
     program::{binary, build_directory},
@@ -45,11 +47,25 @@ pub(super) fn copy(name: &str, make: impl FnOnce() -> World) -> World {
 
 /// A world in a new place.
 pub(super) fn duplicate(template: &Path) -> World {
-    let root = tempfile::tempdir().expect("a directory");
+    let root = new_place();
     copy_directory(template, root.path());
     let world = World { root };
     world.write_git_configuration();
     world
+}
+
+/// A directory for a world: in memory where there is room, since what is flushed to a disk here is flushed hundreds of
+/// times.
+pub(super) fn new_place() -> TempDir {
+    const ROOM: u64 = 512 << 20;
+    let memory = Path::new("/dev/shm");
+    let has_room = rustix::fs::statvfs(memory).is_ok_and(|stat| stat.f_bavail * stat.f_frsize >= ROOM);
+    let place = if has_room {
+        tempfile::tempdir_in(memory)
+    } else {
+        tempfile::tempdir()
+    };
+    place.expect("a directory")
 }
 
 fn is_usable(template: &Path, marker: &Path) -> bool {
