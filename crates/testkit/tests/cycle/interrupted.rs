@@ -11,12 +11,9 @@ use testkit::{
 /// At how many moments a command is stopped by the clock.
 const STEPS: u32 = 6;
 
-/// A kill at each write of some commands takes minutes: every seventh one is tried.
-const STRIDE: usize = 7;
-
 /// Stops `command` in twins of `world`: by Ctrl-C and by a kill at moments spread over its run, and (with strace) at
-/// its writes. Each twin goes to `goes_on`.
-fn stop_everywhere(world: &World, command: impl Fn(&World) -> Command, goes_on: impl Fn(&World)) {
+/// every `stride`th of its writes. Each twin goes to `goes_on`.
+fn stop_everywhere(world: &World, stride: usize, command: impl Fn(&World) -> Command, goes_on: impl Fn(&World)) {
     let whole = duration(&mut command(&world.twin()));
     let mut stopped = 0;
     for step in 0..STEPS {
@@ -31,7 +28,7 @@ fn stop_everywhere(world: &World, command: impl Fn(&World) -> Command, goes_on: 
     if !peer::has("strace") {
         return;
     }
-    for nth in (1..).step_by(STRIDE) {
+    for nth in (1..).step_by(stride) {
         let twin = world.twin();
         let ended = twin.kill_at_write(&command(&twin), nth);
         goes_on(&twin);
@@ -81,6 +78,7 @@ fn signing_goes_on() {
     let sign = ["sign", "--yes"];
     stop_everywhere(
         &world,
+        7,
         |world| world.assay_command("bob", &sign),
         |world| {
             again(world, "bob", &sign).ok();
@@ -112,6 +110,7 @@ fn proposing_goes_on() {
     let release = ["release", "--channel", "unstable"];
     stop_everywhere(
         &world,
+        3,
         |world| world.assay_command("alice", &release),
         |world| {
             let payload = again(world, "alice", &release).ok()["proposal"]
@@ -133,6 +132,7 @@ fn importing_goes_on() {
     let import = ["import", "--channel", "unstable"];
     stop_everywhere(
         &world,
+        1,
         |world| world.assay_command("alice", &import),
         |world| {
             let json = again(world, "alice", &import).ok();
@@ -152,6 +152,7 @@ fn publishing_goes_on_and_clients_see_no_half_of_it() {
     let publish = ["publish", "--to", "site", "--online-key", "online.key"];
     stop_everywhere(
         &world,
+        7,
         |world| world.assay_command("alice", &publish),
         |world| {
             // The subscription names the place of the first world.
@@ -178,6 +179,7 @@ fn updating_goes_on_and_keeps_what_is_installed() {
     world.next_release();
     stop_everywhere(
         &world,
+        1,
         |world| {
             world
                 .subscribe_on("machine", &world.file_url("site"), "unstable", &["--replace"])
@@ -204,6 +206,7 @@ fn subscribing_goes_on() {
     let chain = world.chain();
     stop_everywhere(
         &world,
+        1,
         |world| {
             let url = world.file_url("site");
             let mut arguments = vec!["subscribe", "--url", &url, "--chain", &chain, "--channel", "unstable"];
