@@ -1,5 +1,7 @@
 //! Whether one signature is good: mathematics only. Who may sign what is decided elsewhere.
 
+pub(crate) mod foreign;
+
 use attestation::{
     Time,
     openpgp::{PgpFormError, PgpSignature, SignatureMaterial},

@@ -14,7 +14,7 @@ use crate::{
     keyring::Keyring,
     root::{CANDIDATE_WINDOW, owner},
     seal::Vouch,
-    signature::{KeyMaterial, SignatureRefusal},
+    signature::{KeyMaterial, SignatureRefusal, foreign},
     threshold::{self, Tally, Voter},
 };
 
@@ -88,7 +88,10 @@ fn vote(
     people: Option<&People<'_>>,
     now: Time,
 ) -> Result<(Voter, Vouch), SignatureRefusal> {
-    let parsed = KeyMaterial::from_tuf(key)?.verify_tuf(payload, signature)?;
+    let parsed = match people {
+        Some(_) => KeyMaterial::from_tuf(key)?.verify_tuf(payload, signature)?,
+        None => foreign::verify(key, payload, signature).map(|()| None)?,
+    };
     let mut vouch = Vouch {
         person: None,
         key: signature.keyid.clone(),
