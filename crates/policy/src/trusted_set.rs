@@ -10,10 +10,13 @@ mod error;
 pub(crate) mod judge;
 mod proposal;
 mod read;
+mod search;
 
 pub use error::TrustError;
 pub use proposal::{Electorate, assemble, require_signed};
+pub use read::expect_target;
 use read::{expect_listed, expect_version, read_exact, read_foreign};
+pub use search::{Delegate, delegates};
 
 use std::collections::BTreeMap;
 

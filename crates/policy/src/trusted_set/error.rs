@@ -98,6 +98,18 @@ pub enum TrustError {
         /// What the listing says.
         expected: String,
     },
+    /// Not the file that signed targets list.
+    #[error("{name} has {what} {found}, signed is {expected}")]
+    NotTheTarget {
+        /// The target.
+        name: String,
+        /// `length`, `digest`, or an algorithm of digests.
+        what: String,
+        /// What it has.
+        found: String,
+        /// What was signed.
+        expected: String,
+    },
     /// The listing lacks it.
     #[error("{listing} does not list {name}")]
     NotListed {

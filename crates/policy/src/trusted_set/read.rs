@@ -1,9 +1,11 @@
 //! Reading metadata files, and holding them against what lists them.
 
+use std::collections::BTreeSet;
+
 use attestation::{
     Sha256Digest,
     canonical::JsonError,
-    tuf::{MetaFile, Metadata, Signed},
+    tuf::{MetaFile, Metadata, Signed, TargetFile},
 };
 
 use super::error::TrustError;
@@ -13,7 +15,17 @@ pub(super) fn read_exact<T: Metadata>(bytes: &[u8], name: &str) -> Result<Signed
 }
 
 pub(super) fn read_foreign<T: Metadata>(bytes: &[u8], name: &str) -> Result<Signed<T>, TrustError> {
-    check_header(Signed::from_foreign(bytes), name)
+    let file = check_header(Signed::from_foreign(bytes), name)?;
+    // Section 4.2: a key id stands once among the signatures. (Ours are finished with one signature a key.)
+    let distinct: BTreeSet<_> = file.signatures.iter().map(|signature| &signature.keyid).collect();
+    if distinct.len() == file.signatures.len() {
+        Ok(file)
+    } else {
+        Err(TrustError::Rule {
+            role: name.to_owned(),
+            rule: "a key id stands twice among the signatures".to_owned(),
+        })
+    }
 }
 
 pub(super) fn check_header<T: Metadata>(
@@ -70,13 +82,39 @@ pub(super) fn expect_listed(name: &str, bytes: &[u8], listing: &MetaFile) -> Res
         return Err(differs("length", bytes.len().to_string(), expected.to_string()));
     }
     for (algorithm, expected) in listing.hashes.iter().flatten() {
-        let found = digest_by_name(algorithm, bytes).unwrap_or_else(|| "of an unknown algorithm".to_owned());
+        let found = digest_by_name(algorithm, bytes).unwrap_or_else(|| UNKNOWN_ALGORITHM.to_owned());
         if found != *expected {
             return Err(differs(algorithm, found, expected.clone()));
         }
     }
     Ok(())
 }
+
+/// Whether `bytes` are the file that signed targets list as `name`: its length, and every digest that they name. With
+/// no digest at all nothing would be verified.
+pub fn expect_target(name: &str, bytes: &[u8], target: &TargetFile) -> Result<(), TrustError> {
+    let differs = |what: &str, found: String, expected: String| TrustError::NotTheTarget {
+        name: name.to_owned(),
+        what: what.to_owned(),
+        found,
+        expected,
+    };
+    if bytes.len() as u64 != target.length {
+        return Err(differs("length", bytes.len().to_string(), target.length.to_string()));
+    }
+    if target.hashes.is_empty() {
+        return Err(differs("digest", "none".to_owned(), "at least one".to_owned()));
+    }
+    for (algorithm, expected) in &target.hashes {
+        let found = digest_by_name(algorithm, bytes).unwrap_or_else(|| UNKNOWN_ALGORITHM.to_owned());
+        if found != *expected {
+            return Err(differs(algorithm, found, expected.clone()));
+        }
+    }
+    Ok(())
+}
+
+const UNKNOWN_ALGORITHM: &str = "of an unknown algorithm";
 
 pub(super) fn digest_by_name(algorithm: &str, bytes: &[u8]) -> Option<String> {
     use sha2::{Digest as _, Sha512};

@@ -8,6 +8,7 @@ mod certificates;
 mod coverage;
 mod document;
 mod encodings;
+mod foreign;
 mod forge;
 mod freshness;
 mod gpg;

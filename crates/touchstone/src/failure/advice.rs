@@ -154,6 +154,7 @@ fn classify_trust(error: &TrustError) -> &'static str {
         TrustError::Expired { .. } => "expired",
         TrustError::TwoPayloads { .. } => "two-payloads",
         TrustError::NotAsListed { .. } => "not-as-listed",
+        TrustError::NotTheTarget { .. } => "other-target",
         TrustError::NotListed { .. } => "not-listed",
         TrustError::Mark { .. } => "other-role",
         TrustError::Rule { .. } => "rule",
