@@ -21,7 +21,7 @@ use tokio::{
     runtime::{self, Runtime},
     time::timeout_at,
 };
-use url::Host;
+use url::{Host, Url};
 
 use crate::{
     resource::Resource,
@@ -105,17 +105,27 @@ impl HttpTransport {
         })
     }
 
-    async fn stream(&self, resource: &Resource, bound: u64, sink: &mut dyn io::Write) -> Result<u64, Fault> {
+    /// As [`Transport::fetch`], for a file of any name. A `volatile` one is not taken from a cache on the way.
+    pub fn fetch_url(
+        &self,
+        url: Url,
+        volatile: bool,
+        bound: u64,
+        sink: &mut dyn io::Write,
+    ) -> Result<u64, TransportError> {
+        self.runtime
+            .block_on(self.stream(url.clone(), volatile, bound, sink))
+            .map_err(|fault| TransportError { url, fault })
+    }
+
+    async fn stream(&self, url: Url, volatile: bool, bound: u64, sink: &mut dyn io::Write) -> Result<u64, Fault> {
         let start = Instant::now();
         let late = |received| Fault::TooSlow {
             received,
             after: start.elapsed(),
         };
-        let mut request = self
-            .client
-            .get(resource.below(&self.base))
-            .header(ACCEPT_ENCODING, "identity");
-        if resource.is_volatile() {
+        let mut request = self.client.get(url).header(ACCEPT_ENCODING, "identity");
+        if volatile {
             request = request.header(CACHE_CONTROL, "no-cache");
         }
         let answer = timeout_at(self.deadline(start, 0), request.send())
@@ -154,12 +164,7 @@ impl Transport for HttpTransport {
     }
 
     fn fetch(&self, resource: &Resource, bound: u64, sink: &mut dyn io::Write) -> Result<u64, TransportError> {
-        self.runtime
-            .block_on(self.stream(resource, bound, sink))
-            .map_err(|fault| TransportError {
-                url: resource.below(&self.base),
-                fault,
-            })
+        self.fetch_url(resource.below(&self.base), resource.is_volatile(), bound, sink)
     }
 }
 

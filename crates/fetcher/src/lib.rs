@@ -2,6 +2,7 @@
 //!
 //! * [`Transport`]: the seam to the outside, with [`HttpTransport`] and [`FileTransport`]. What it gives is untrusted.
 //! * [`Resource`]: which files a channel has, and what their paths are.
+//! * [`workflow`]: TUF's client workflow, between where bytes come from and where accepted files are kept.
 //! * [`update`], [`probe`]: the way from a subscription to an installed generation.
 //! * [`Progress`]: what is told on the way.
 
@@ -13,6 +14,7 @@ mod resource;
 mod session;
 mod transport;
 mod update;
+pub mod workflow;
 
 pub use file_transport::FileTransport;
 pub use http::{HttpSetupError, HttpTransport, Pace};

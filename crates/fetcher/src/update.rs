@@ -95,6 +95,12 @@ pub enum UpdateError {
         /// The bound.
         limit: u64,
     },
+    /// Delegations that go on for ever.
+    #[error("more than {limit} delegated roles would have to be asked for one file")]
+    TooManyRoles {
+        /// The bound.
+        limit: usize,
+    },
     /// The mirror's newest root is older than one that is known.
     #[error("the newest root is version {found}, expected at least {floor}")]
     RootBelowFloor {

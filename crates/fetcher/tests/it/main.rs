@@ -6,4 +6,5 @@ mod common;
 mod delivery;
 mod file;
 mod http;
+mod search;
 mod trust;

@@ -102,6 +102,7 @@ pub(crate) fn classify_update(error: &UpdateError) -> (Kind, &'static str) {
         UpdateError::Trust(error) => (Kind::Refused, classify_trust(error)),
         UpdateError::Keyring(_) => (Kind::Refused, "keyring"),
         UpdateError::TooManyRoots { .. } => (Kind::Refused, "endless-roots"),
+        UpdateError::TooManyRoles { .. } => (Kind::Refused, "endless-delegations"),
         UpdateError::RootBelowFloor { .. } | UpdateError::ReleaseBelowFloor { .. } => (Kind::Refused, "below-floor"),
         UpdateError::NoSuchChannel { .. } => (Kind::Refused, "no-such-channel"),
         UpdateError::TooLarge { .. } => (Kind::Refused, "too-long"),
