@@ -3,13 +3,13 @@
 //! It goes on where it stopped. What is done is asked of the files and of `assay`, never of a list of steps: a step
 //! that was killed in its middle is made again, and every one of `assay`'s commands may be.
 
+mod locks;
+mod log;
 mod report;
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use clap::Args as Arguments;
-use serde::Deserialize;
 
 use crate::call::{Call, Commands, Ran};
 use crate::channel_file::ChannelFile;
@@ -19,6 +19,7 @@ use crate::process::{Line, Terminal, quoted};
 use crate::steps::{self, Imported, PEOPLE, Proposed, Published, Queue, Signed, Started, State, Updated, Work};
 use crate::workspace;
 
+use self::log::{Claim, Last, Log};
 use self::report::{Format, Report};
 
 /// Play the whole cycle on a real repository, from a commit to a published channel, and go on where it stopped.
@@ -89,62 +90,16 @@ struct Cycle<'a> {
     terminal: &'a Terminal,
 }
 
-/// What `assay log` prints.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-struct Log {
-    root_version: Option<u64>,
-    channels: BTreeMap<String, Last>,
-    claims: Vec<Claim>,
-    proposals: Vec<Proposal>,
-}
-
-/// A channel's last release.
-#[derive(Debug, Deserialize)]
-struct Last {
-    sequence: u64,
-    commit: String,
-}
-
-/// What people are to state, and who did.
-#[derive(Debug, Deserialize)]
-struct Claim {
-    kind: String,
-    channel: String,
-    commit: String,
-    by: Vec<String>,
-}
-
-/// Metadata that is proposed.
-#[derive(Debug, Deserialize)]
-struct Proposal {
-    role: String,
-    version: u64,
-    state: String,
-    signed: Vec<String>,
-}
-
-impl Log {
-    /// Whether the newest pending proposals of all roles have a person's signature, and there are any.
-    fn is_signed_by(&self, person: &str) -> bool {
-        let mut newest: BTreeMap<&str, &Proposal> = BTreeMap::new();
-        for proposal in self.proposals.iter().filter(|proposal| proposal.state != "past") {
-            let known = newest.entry(&proposal.role).or_insert(proposal);
-            if known.version <= proposal.version {
-                *known = proposal;
-            }
-        }
-        let mut pending = newest.values().peekable();
-        pending.peek().is_some() && pending.all(|proposal| proposal.signed.iter().any(|name| name == person))
-    }
-}
-
 impl Cycle<'_> {
     fn play(&mut self, args: &Args) -> Result<()> {
         self.terminal.say(
             "warning: the three people are made up, their keys are files, and they approve everything unread: this proves \
              the machinery and reviews nothing. Nobody should install what it publishes.",
         );
+        self.work.is_for(&self.channel)?;
+        let clones = PEOPLE.iter().map(|person| self.work.clone_of(person).join(".git"));
+        let clones: Vec<_> = clones.chain([self.work.path("fork.git")]).collect();
+        locks::remove_left(&clones, self.terminal)?;
         let tip = self.fork()?;
         let to = match &args.to {
             Some(revision) => self.resolve(revision)?,

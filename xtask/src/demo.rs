@@ -217,7 +217,7 @@ impl Demo<'_> {
 
     fn propose(&self, sequence: u64) -> Result<()> {
         let proposed: Proposed = self.on_channel(PEOPLE[0], "release", &[])?.json()?;
-        expect("the release", proposed.sequence, sequence)?;
+        expect("the release", &proposed.sequence, &sequence)?;
         self.tell(&format!(
             "Release {sequence} is proposed: commit {:.12}. Nobody signs it without deriving it again.",
             proposed.commit
@@ -320,7 +320,7 @@ impl Demo<'_> {
         self.sign(bob)?;
         let ran = self.ask(&self.work.publish())?;
         let published: Published = ran.json()?;
-        expect("the number of finished files", published.finished.len(), 0)?;
+        expect("the number of finished files", &published.finished.len(), &0)?;
         self.tell(&format!("One signature too few: {}", ran.said()));
         subscriber.nothing_new(sequence - 1)?;
         self.sign(alice)?;
@@ -352,7 +352,7 @@ struct Review<'a> {
 }
 
 /// Fails if something is not as the plan says.
-fn expect<T: PartialEq + std::fmt::Display>(what: &str, found: T, expected: T) -> Result<()> {
+fn expect<T: PartialEq + std::fmt::Display + ?Sized>(what: &str, found: &T, expected: &T) -> Result<()> {
     if found == expected {
         Ok(())
     } else {

@@ -25,6 +25,9 @@ use crate::process::{Line, Terminal};
 /// The people. The first one also publishes.
 pub(crate) const PEOPLE: [&str; 3] = ["alice", "bob", "carol"];
 
+/// The policy without its people. There once the policy is.
+const CHANNEL: &str = "channel.toml";
+
 /// Held by a run; it stays.
 const LOCK: &str = "lock";
 
@@ -269,24 +272,28 @@ impl Work {
         Ok(Some(call(Path::new("../publisher/online.key"))))
     }
 
-    /// Puts the people into the policy, and writes it. A folder is for one policy.
-    pub(crate) fn policy(&self, channel: &ChannelFile, terminal: &Terminal) -> Result<bool> {
+    /// A folder is for one policy: refuses another than the one that it was started with.
+    pub(crate) fn is_for(&self, channel: &ChannelFile) -> Result<()> {
+        let started = self.path(CHANNEL);
+        if !started.exists() || read(&started)? == channel.text()? {
+            return Ok(());
+        }
+        Err(Failure::usage(format!(
+            "{} was started with another policy or upstream ({}); name another folder, or delete it",
+            self.folder.display(),
+            started.display()
+        )))
+    }
+
+    /// Puts the people into the policy and writes it, if there is none yet.
+    pub(crate) fn policy(&self, channel: &ChannelFile, terminal: &Terminal) -> Result<()> {
         #[derive(Deserialize)]
         #[serde(rename_all = "kebab-case")]
         struct Online {
             online_key: String,
         }
-        let before = self.path("channel.toml");
-        let text = channel.text()?;
-        if before.exists() {
-            if read(&before)? == text {
-                return Ok(false);
-            }
-            return Err(Failure::usage(format!(
-                "{} was started with another policy or upstream ({}); name another folder with --work, or delete it",
-                self.folder.display(),
-                before.display()
-            )));
+        if self.path(CHANNEL).exists() {
+            return Ok(());
         }
         let mut people = Vec::new();
         for person in PEOPLE {
@@ -300,25 +307,24 @@ impl Work {
         let online: Online = serde_json::from_str(&json)
             .map_err(|error| Failure::environment(format!("the online key's public half cannot be read: {error}")))?;
         let policy = channel.policy(&people, &online.online_key)?;
-        for (name, text) in [("policy.toml", &policy), ("channel.toml", &text)] {
-            appear(&self.path(name), |new| write(new, text))?;
+        for (name, text) in [("policy.toml", policy), (CHANNEL, channel.text()?)] {
+            appear(&self.path(name), |new| write(new, &text))?;
         }
-        Ok(true)
+        Ok(())
     }
 
     /// A person's clone of the fork, if they have none yet.
-    pub(crate) fn clone_fork(&self, person: &str, with_files: bool, terminal: &Terminal) -> Result<bool> {
+    pub(crate) fn clone_fork(&self, person: &str, with_files: bool, terminal: &Terminal) -> Result<()> {
         let clone = self.clone_of(person);
         if clone.exists() {
-            return Ok(false);
+            return Ok(());
         }
         appear(&clone, |new| {
             let files: &[&str] = if with_files { &[] } else { &["--no-checkout"] };
             let line = self.git(&self.folder).args(["clone", "--quiet"]).args(files);
             let line = line.arg(self.path("fork.git")).arg(new);
             line.text(terminal).map(drop)
-        })?;
-        Ok(true)
+        })
     }
 
     /// The call that starts the chain, by the first person.

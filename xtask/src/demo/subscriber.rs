@@ -53,8 +53,8 @@ impl<'a> Subscriber<'a> {
     /// Installs the release with this number.
     pub(super) fn update(&self, sequence: u64) -> Result<()> {
         let updated: Updated = self.ask_for_update()?.json()?;
-        expect("what update did", updated.outcome.as_str(), "installed")?;
-        expect("the installed release", updated.release.sequence, sequence)?;
+        expect("what update did", &*updated.outcome, "installed")?;
+        expect("the installed release", &updated.release.sequence, &sequence)?;
         self.demo.tell(&format!(
             "Installed as generation {}: release {sequence}, commit {:.12}, signed by {}.",
             updated.generation,
@@ -67,8 +67,8 @@ impl<'a> Subscriber<'a> {
     /// There is no newer release than the installed one with this number.
     pub(super) fn nothing_new(&self, sequence: u64) -> Result<()> {
         let updated: Updated = self.ask_for_update()?.json()?;
-        expect("what update did", updated.outcome.as_str(), "unchanged")?;
-        expect("the installed release", updated.release.sequence, sequence)?;
+        expect("what update did", &*updated.outcome, "unchanged")?;
+        expect("the installed release", &updated.release.sequence, &sequence)?;
         self.demo.tell(&format!("Nothing new: release {sequence} stays."));
         Ok(())
     }
@@ -80,7 +80,7 @@ impl<'a> Subscriber<'a> {
             release: steps::Release,
         }
         let Checked { release } = self.demo.ask(&self.touchstone().arg("verify"))?.json()?;
-        expect("the installed release", release.sequence, sequence)?;
+        expect("the installed release", &release.sequence, &sequence)?;
         self.demo.tell(&format!(
             "Release {sequence} is still installed, and every file of it is as it was signed."
         ));
@@ -117,7 +117,7 @@ impl<'a> Subscriber<'a> {
         let path = self.show(&build.args(from))?;
         let program = format!("{}/bin/{package}", path.trim());
         let said = self.nix(wrapper, &program).arg("-v").run(self.demo.terminal)?;
-        expect("what it prints", said.text()?.trim(), &format!("{package} {version}"))?;
+        expect("what it prints", said.text()?.trim(), &*format!("{package} {version}"))?;
         self.demo
             .tell(&format!("{} runs and says: {}", path.trim(), said.text()?.trim()));
         Ok(())
