@@ -125,7 +125,10 @@ impl PgpSignature {
         let raw = decode(&signature.sig, "sig is not lower-case hexadecimal")?;
         let material = match hashed.get(2) {
             Some(&EDDSA) => SignatureMaterial::Ed25519(raw.try_into().map_err(|_| Malformed("sig is not 64 bytes"))?),
-            _ if raw.first().is_none_or(|first| *first == 0) => return Err(Malformed("sig begins with a zero byte")),
+            Some(&RSA) if raw.first().is_none_or(|first| *first == 0) => {
+                return Err(Malformed("sig begins with a zero byte"));
+            }
+            // Also of an algorithm that is none of ours: `new` says so.
             _ => SignatureMaterial::Rsa(raw),
         };
         let read = Self::new(hashed, material)?;
