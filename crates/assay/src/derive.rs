@@ -268,8 +268,13 @@ fn imported(
         .filter(|import| commit.is_none_or(|commit| *commit == import.to))
         .collect();
     candidates.dedup();
+    // Of several, the one that reaches furthest.
+    let further = |before: Option<ObjectId>, to| match before {
+        Some(before) => repository.is_ancestor(before, to).or_exit(Exit::Environment),
+        None => Ok(true),
+    };
     let mut refusal = None;
-    let mut found: Option<Verified<Import>> = None;
+    let mut found = None;
     for candidate in candidates {
         let (from, to) = (object_id(&candidate.from)?, object_id(&candidate.to)?);
         let derived = import(repository, chain, channel, from, to)?;
@@ -281,23 +286,13 @@ fn imported(
         }
         let admission = admit(chain, &derived.changes, statements);
         match admission::verify_import(&chain.court(), candidate, &admission, &statements.verified) {
-            Ok(verified) => {
-                // Of several, the one that reaches furthest.
-                let further = match &found {
-                    Some(before) => repository
-                        .is_ancestor(object_id(&before.get().to)?, to)
-                        .or_exit(Exit::Environment)?,
-                    None => true,
-                };
-                if further {
-                    found = Some(verified);
-                }
-            }
-            Err(error) => refusal = Some(error),
+            Ok(verified) if further(found.as_ref().map(|(to, _)| *to), to)? => found = Some((to, verified)),
+            Err(error) if further(refusal.as_ref().map(|(to, _)| *to), to)? => refusal = Some((to, error)),
+            _ => {}
         }
     }
-    found.ok_or_else(|| match refusal {
-        Some(error) => Failure::new(Exit::Refused, error).next(format!(
+    found.map(|(_, verified)| verified).ok_or_else(|| match refusal {
+        Some((_, error)) => Failure::new(Exit::Refused, error).next(format!(
             "assay queue --channel {channel} says what each unit needs; assay review gives it"
         )),
         None => Failure::new(

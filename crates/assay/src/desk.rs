@@ -7,7 +7,7 @@ use std::{
 };
 
 use attestation::{ChannelName, PersonName, Time, pending::Proposal};
-use importer::{Fetched, ObjectId, Repository, UpstreamUrl};
+use importer::{FetchError, Fetched, ObjectId, Repository, UpstreamUrl};
 use ledger::{Author, Ledger, NewFile, Remote, Snapshot, git::Git};
 use signer::Signer;
 
@@ -143,11 +143,12 @@ impl Desk {
             .repository
             .fetch_upstream(&url, &entry.branch, &name)
             .map_err(|error| match error {
-                importer::FetchError::Rewritten { .. } => Failure::new(Exit::Refused, error),
-                other => Failure::new(Exit::Network, other).next(format!(
+                FetchError::Rewritten { .. } => Failure::new(Exit::Refused, error),
+                FetchError::Git { .. } => Failure::new(Exit::Network, error).next(format!(
                     "check that git fetch {} {} works",
                     entry.upstream, entry.branch
                 )),
+                other => Failure::new(Exit::Environment, other),
             })?;
         Ok(new)
     }
