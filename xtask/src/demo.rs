@@ -91,6 +91,7 @@ impl Demo<'_> {
                     self.review(review)?;
                 }
                 self.refused_release()?;
+                self.say_what_is_open()?;
                 continue;
             };
             before = attack::announced(self)?;
@@ -330,6 +331,14 @@ impl Demo<'_> {
     fn refused_release(&self) -> Result<()> {
         let reason = self.on_channel(PEOPLE[0], "release", &[])?.refusal()?;
         self.tell(&format!("Refused: {reason}"));
+        Ok(())
+    }
+
+    fn say_what_is_open(&self) -> Result<()> {
+        let queue: Queue = self.on_channel(PEOPLE[0], "queue", &["--open"])?.json()?;
+        for unit in &queue.units {
+            self.tell(&format!("{}: {}", unit.unit, unit.verdict.in_words()));
+        }
         Ok(())
     }
 
