@@ -441,7 +441,9 @@ impl Cycle<'_> {
     /// Runs something else, likewise; it must not fail.
     fn line(&mut self, name: &str, line: &Line) -> Result<()> {
         self.terminal.typed(line);
-        let cost = line.timed(self.terminal)?;
+        let cost = line.timed(self.terminal);
+        // git's failures are of the machine or the network; nothing was judged yet.
+        let cost = cost.map_err(|failure| Failure::environment(failure.to_string()))?;
         self.note(name, &line.to_string(), cost)
     }
 
