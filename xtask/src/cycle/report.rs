@@ -90,7 +90,8 @@ impl Report {
                 step.name
             );
         }
-        let seconds: f64 = self.steps.iter().map(|step| step.cost.seconds).sum();
+        // Not `sum`, whose nothing is -0.0.
+        let seconds = self.steps.iter().fold(0.0, |sum, step| sum + step.cost.seconds);
         let peak = self.steps.iter().filter_map(|step| step.cost.peak_kib).max();
         let all = Cost {
             seconds,
