@@ -32,7 +32,7 @@ pub struct Electorate<'a> {
 }
 
 /// Judges the signatures of a proposal as a client would. With enough of them it is also finished: with exactly
-/// as many as it takes, those with the lowest key ids, sorted, so that whoever finishes it from the same
+/// as many as it takes (a root: with all), those with the lowest key ids, sorted, so that whoever finishes it from the same
 /// signatures makes the same file.
 pub fn assemble<T: Metadata>(proposal: &Signed<T>, electorate: &Electorate<'_>) -> (Tally, Option<Signed<T>>) {
     let Electorate {
@@ -57,7 +57,11 @@ pub fn assemble<T: Metadata>(proposal: &Signed<T>, electorate: &Electorate<'_>) 
     };
     let mut good: Vec<KeyId> = vouches.into_iter().map(|vouch| vouch.key).collect();
     good.sort();
-    good.truncate(role_keys.threshold as usize);
+    // A root keeps every good signature: should one of those who made it revoke a key later, the others still
+    // lead new subscribers past it.
+    if *role != crate::root::role("root") {
+        good.truncate(role_keys.threshold as usize);
+    }
     let mut signatures: Vec<_> = proposal.signatures.clone();
     signatures.retain(|signature| good.contains(&signature.keyid));
     signatures.sort();
