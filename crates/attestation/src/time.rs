@@ -97,6 +97,16 @@ impl Seconds {
     pub const fn days(days: u64) -> Self {
         Self(days * 86_400)
     }
+
+    /// About this long, for people: whole units of the largest that is in it, rounded down (`8 days`).
+    pub fn roughly(self) -> Self {
+        let unit = UNITS
+            .into_iter()
+            .map(|(_, length)| length)
+            .find(|length| *length <= self.0)
+            .unwrap_or(1);
+        Self(self.0 / unit * unit)
+    }
 }
 
 /// As people write it: the largest unit that divides it (`3 days`, `90 minutes`).

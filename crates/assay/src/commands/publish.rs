@@ -254,6 +254,7 @@ fn announce(open: &OpenDesk, chain: &ChainState, to: &Path, key: &Path) -> Outco
         Failure::new(Exit::Refused, "the chain has no finished top-level targets")
             .next("assay release proposes them, assay sign signs them")
     })?;
+    require_present_delegations(chain, &targets)?;
     let work = tempfile::tempdir().or_exit(Exit::Environment)?;
     let mut built = Vec::new();
     for channel in chain.policy.channels.keys() {
@@ -309,6 +310,29 @@ fn announce(open: &OpenDesk, chain: &ChainState, to: &Path, key: &Path) -> Outco
         };
         Failure::new(exit, error).next("nothing was announced; clients see what they saw before")
     })
+}
+
+/// After a new root changed a channel's people, the top-level targets must say so before a client follows them.
+fn require_present_delegations(
+    chain: &ChainState,
+    targets: &attestation::tuf::Signed<attestation::tuf::Targets>,
+) -> Outcome {
+    let present = policy::root::delegations(&chain.policy, &chain.keyring).or_exit(Exit::Refused)?;
+    if targets.claims.delegations.as_ref() == Some(&present) {
+        return Ok(());
+    }
+    let channel = chain.policy.channels.keys().next().map_or("NAME", ChannelName::as_str);
+    Err(Failure::new(
+        Exit::Refused,
+        format!(
+            "the top-level targets name other people than root {}",
+            chain.root.version
+        ),
+    )
+    .next(format!(
+        "make a release under the new root, if need be of nothing new: assay import --channel {channel}; assay sign; \
+         assay release --channel {channel}; assay sign; then this again"
+    )))
 }
 
 fn is_complete(site: &Site, last: &LastRelease) -> Outcome<bool> {

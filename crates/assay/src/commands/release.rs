@@ -76,8 +76,9 @@ pub(crate) fn run(global: &Global, args: &Args) -> Outcome {
         &json!({"proposal": payload.to_string(), "sequence": sequence, "commit": commit.to_string(), "lag": lag}),
         || {
             format!(
-                "release {sequence} of {channel} is proposed as {payload}: commit {commit}, {lag} behind upstream\n\
-                 next: its people run assay sign"
+                "release {sequence} of {channel} is proposed as {payload}: commit {commit}, {} behind upstream\n\
+                 next: its people run assay sign",
+                lag.roughly()
             )
         },
     );

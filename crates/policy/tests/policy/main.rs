@@ -13,6 +13,7 @@ mod forge;
 mod freshness;
 mod gpg;
 mod metadata;
+mod proposal;
 mod releases;
 mod roots;
 mod signatures;

@@ -341,7 +341,10 @@ pub(crate) fn lag(
     if lag > most {
         return Err(Failure::new(
             Exit::Refused,
-            format!("{commit} lies {lag} behind upstream's newest commit {tip}, at most {most} are allowed"),
+            format!(
+                "{commit} lies {} behind upstream's newest commit {tip}, allowed are {most}",
+                lag.roughly()
+            ),
         )
         .next(format!("import a newer commit: assay import --channel {channel}")));
     }
