@@ -10,6 +10,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod bench;
 mod call;
 mod channel_file;
 mod cost;
@@ -48,6 +49,7 @@ enum Command {
     Test(test::Args),
     Serve(serve::Args),
     Upstream(upstream::Args),
+    Bench(bench::Args),
 }
 
 fn main() -> ExitCode {
@@ -61,6 +63,7 @@ fn main() -> ExitCode {
         Command::Test(args) => test::command(args, &terminal),
         Command::Serve(args) => serve::command(args),
         Command::Upstream(args) => upstream::command(args, &terminal),
+        Command::Bench(args) => bench::command(args, &terminal),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -201,6 +201,18 @@ impl Line {
         self.succeeded(self.outcome(terminal)?)
     }
 
+    /// Runs it and returns its stdout; what it says passes through to ours. Fails if it does not exit with 0.
+    pub(crate) fn result(&self, terminal: &Terminal) -> Result<String> {
+        terminal.echo(self);
+        let mut command = self.command();
+        command.stdin(Stdio::null()).stderr(Stdio::inherit());
+        let output = Output::from(command.output().map_err(|error| self.not_started(&error))?);
+        if output.status.success() {
+            return Ok(output.stdout);
+        }
+        Err(Failure::refused(format!("`{self}` failed ({})", output.status)))
+    }
+
     fn succeeded(&self, output: Output) -> Result<String> {
         if output.status.success() {
             return Ok(output.stdout);

@@ -16,7 +16,7 @@ mod nix;
 mod python;
 mod rust;
 
-/// Install what the demo or the tests need: Debian packages, cargo-nextest, python-tuf, two versions of Nix.
+/// Install what the demo, the tests or the benchmarks need: Debian packages, cargo-nextest, python-tuf, two versions of Nix.
 #[derive(Debug, Arguments)]
 #[command(
     after_help = "Example:\n  cargo xtask setup --for demo\n\nExit codes: 0 all is there, \
@@ -35,6 +35,8 @@ pub(crate) enum Purpose {
     Demo,
     /// The tests: what the demo needs, a test runner, and real peers.
     Test,
+    /// The benchmarks: what the tests need, and peers that are compiled for minutes.
+    Bench,
 }
 
 /// One thing that is needed: how to see that it is there, and how to get it.
@@ -84,6 +86,12 @@ const NEEDS: &[Need] = &[
         from: Purpose::Demo,
         is_there: |_| nix::is_complete(),
         install: nix::install,
+    },
+    Need {
+        name: "sq-git (in target/peers)",
+        from: Purpose::Bench,
+        is_there: |_| rust::has_sq_git(),
+        install: rust::install_sq_git,
     },
 ];
 

@@ -1,5 +1,6 @@
 //! Test keys, temporary repositories, and the worlds that tests are played in. Development only.
 
+pub mod bench;
 pub mod chain;
 pub mod peer;
 pub mod people;

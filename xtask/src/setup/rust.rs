@@ -1,10 +1,11 @@
 //! Tools of the Rust toolchain.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::{Purpose, has_program};
 use crate::failure::{Failure, Result};
 use crate::process::{Line, Terminal};
+use crate::workspace;
 
 /// The test runner: any of this series will do, this one is installed.
 const NEXTEST_SERIES: &str = "cargo-nextest 0.9.";
@@ -49,5 +50,24 @@ pub(super) fn install_nextest(_: Purpose, terminal: &Terminal) -> Result<()> {
     terminal.say("setup: compiling it takes some minutes");
     Line::cargo()
         .args(["install", "--locked", "cargo-nextest", "--version", NEXTEST])
+        .run(terminal)
+}
+
+/// The peer of `cargo xtask bench authenticate`.
+const SQ_GIT: &str = "0.6.0";
+
+fn peers() -> PathBuf {
+    workspace::made().join("peers")
+}
+
+pub(super) fn has_sq_git() -> bool {
+    peers().join("bin/sq-git").is_file()
+}
+
+pub(super) fn install_sq_git(_: Purpose, terminal: &Terminal) -> Result<()> {
+    terminal.say("setup: compiling it takes seven minutes of a processor");
+    Line::cargo()
+        .args(["install", "--locked", "sequoia-git", "--version", SQ_GIT, "--root"])
+        .arg(peers())
         .run(terminal)
 }
