@@ -1,10 +1,10 @@
 //! OpenPGP signatures of the one form that we make and take, between their two encodings.
 //!
 //! The form (design: "Signatures are v4, type 00, SHA-256, …"): a version 4 signature packet over a binary
-//! document, SHA-256, Ed25519 ("EdDSA legacy", algorithm 22) or RSA (algorithm 1), with exactly one creation
-//! time and exactly one issuer fingerprint in the hashed area, no expiration, and nothing critical that we do
-//! not know. The encodings: one binary packet (DSSE, git-sig), and TUF's `other_headers` with `sig` as
-//! `securesystemslib` writes it. Reading does not verify: that is crate `policy`'s.
+//! document, SHA-256, Ed25519 ("EdDSA legacy", algorithm 22), RSA (algorithm 1) or ECDSA over P-256 (algorithm 19),
+//! with exactly one creation time and exactly one issuer fingerprint in the hashed area, no expiration, and nothing
+//! critical that we do not know. The encodings: one binary packet (DSSE, git-sig), and TUF's `other_headers` with
+//! `sig` as `securesystemslib` writes it, which knows no ECDSA. Reading does not verify: that is crate `policy`'s.
 
 use data_encoding::HEXLOWER;
 use nixstore::Sha256Digest;
@@ -21,6 +21,7 @@ const BINARY_DOCUMENT: u8 = 0x00;
 const SHA_256: u8 = 8;
 const EDDSA: u8 = 22;
 const RSA: u8 = 1;
+const ECDSA: u8 = 19;
 
 const SUBPACKET_CREATED: u8 = 2;
 const SUBPACKET_EXPIRES: u8 = 3;
@@ -42,6 +43,8 @@ pub struct PgpSignature {
 pub enum SignatureMaterial {
     /// Ed25519's R and S.
     Ed25519([u8; 64]),
+    /// ECDSA's r and s over P-256.
+    P256([u8; 64]),
     /// RSA PKCS#1 v1.5: the signature as a big-endian number without leading zeros.
     Rsa(Vec<u8>),
 }
@@ -97,17 +100,8 @@ impl PgpSignature {
         body.take(usize::from(unhashed_length))?;
         body.take(2)?; // The digest's first two bytes: a hint, checked by nobody who checks the rest.
         let material = match hashed[2] {
-            EDDSA => {
-                let mut both = [0; 64];
-                for half in both.chunks_exact_mut(32) {
-                    let number = body.mpi()?;
-                    let start = 32_usize
-                        .checked_sub(number.len())
-                        .ok_or(Malformed("Ed25519 number over 256 bits"))?;
-                    half[start..].copy_from_slice(number);
-                }
-                SignatureMaterial::Ed25519(both)
-            }
+            EDDSA => SignatureMaterial::Ed25519(body.two_numbers()?),
+            ECDSA => SignatureMaterial::P256(body.two_numbers()?),
             _ => SignatureMaterial::Rsa(body.mpi()?.to_vec()),
         };
         body.end("bytes after the signature")?;
@@ -127,6 +121,14 @@ impl PgpSignature {
             Some(&EDDSA) => SignatureMaterial::Ed25519(raw.try_into().map_err(|_| Malformed("sig is not 64 bytes"))?),
             Some(&RSA) if raw.first().is_none_or(|first| *first == 0) => {
                 return Err(Malformed("sig begins with a zero byte"));
+            }
+            // One key of a scheme that python-tuf does not know would make it refuse the whole repository.
+            Some(&found) if found == ECDSA => {
+                return Err(Field {
+                    field: "public-key algorithm",
+                    found,
+                    expected: "22 (Ed25519) or 1 (RSA): P-256 signs statements only",
+                });
             }
             // Also of an algorithm that is none of ours: `new` says so.
             _ => SignatureMaterial::Rsa(raw),
@@ -155,7 +157,12 @@ impl PgpSignature {
         };
         field(0, "version", &[VERSION_4], "4")?;
         field(1, "type", &[BINARY_DOCUMENT], "0 (binary document)")?;
-        field(2, "public-key algorithm", &[EDDSA, RSA], "22 (Ed25519) or 1 (RSA)")?;
+        field(
+            2,
+            "public-key algorithm",
+            &[EDDSA, RSA, ECDSA],
+            "22 (Ed25519), 1 (RSA) or 19 (ECDSA)",
+        )?;
         field(3, "hash algorithm", &[SHA_256], "8 (SHA-256)")?;
         let length = usize::from(u16::from_be_bytes([fixed[4], fixed[5]]));
         let mut area = Reader(input.take(length)?);
@@ -191,10 +198,10 @@ impl PgpSignature {
         hasher.into()
     }
 
-    /// TUF's encoding.
+    /// TUF's encoding. (Of a P-256 signature, which no TUF role has, one that nobody reads.)
     pub fn to_tuf(&self) -> tuf::Signature {
         let sig = match &self.material {
-            SignatureMaterial::Ed25519(both) => HEXLOWER.encode(both),
+            SignatureMaterial::Ed25519(both) | SignatureMaterial::P256(both) => HEXLOWER.encode(both),
             SignatureMaterial::Rsa(number) => HEXLOWER.encode(number),
         };
         tuf::Signature {
@@ -324,6 +331,19 @@ impl<'a> Reader<'a> {
             kind: kind & 0x7f,
             body,
         })
+    }
+
+    /// Two numbers of at most 256 bits, each at its full length.
+    fn two_numbers(&mut self) -> Result<[u8; 64], PgpFormError> {
+        let mut both = [0; 64];
+        for half in both.chunks_exact_mut(32) {
+            let number = self.mpi()?;
+            let start = 32_usize
+                .checked_sub(number.len())
+                .ok_or(Malformed("number over 256 bits in a signature of two numbers"))?;
+            half[start..].copy_from_slice(number);
+        }
+        Ok(both)
     }
 
     /// A multiprecision integer in its one shortest form (RFC 4880 section 3.2).

@@ -90,13 +90,25 @@ pub enum CertificateRefusal {
         /// The key.
         key: Fingerprint,
     },
-    /// Of an algorithm that enters no TUF role and signs no statement.
-    #[error("key {key} is of an algorithm that is not taken: {algorithm}")]
+    /// Of an algorithm that signs nothing of ours.
+    #[error(
+        "key {key} is of an algorithm that is not taken: {algorithm}; needed is Ed25519, RSA of 2048 to 4096 bits, or (for statements only) P-256"
+    )]
     Algorithm {
         /// The key.
         key: Fingerprint,
         /// Its algorithm.
         algorithm: String,
+    },
+    /// Of an algorithm that signs statements and enters no TUF role.
+    #[error(
+        "key {key} is a {algorithm} key, which signs statements only; the first key of somebody who signs roots or releases is Ed25519 or RSA"
+    )]
+    StatementsOnly {
+        /// The key.
+        key: Fingerprint,
+        /// Its algorithm.
+        algorithm: &'static str,
     },
 }
 
@@ -161,15 +173,18 @@ impl Keyring {
             .map(|user_id| String::from_utf8_lossy(user_id.userid().value()).into_owned())
     }
 
-    /// The fingerprints of a certificate's keys that sign validly at `at`, in the certificate's order.
+    /// The fingerprints of a certificate's keys that sign validly at `at`, in the certificate's order, but those that
+    /// sign statements only behind those that may sign everything.
     pub fn signing_keys(&self, pinned: Sha256Digest, at: Time) -> Vec<Fingerprint> {
         let Some(cert) = self.certificates.get(&pinned) else {
             return Vec::new();
         };
-        cert.keys()
-            .filter_map(|key| fingerprint(key.key()))
-            .filter(|key| self.signing_key(pinned, key, at).is_ok())
-            .collect()
+        let keys = cert.keys().filter_map(|key| fingerprint(key.key()));
+        let mut valid: Vec<_> = keys
+            .filter_map(|key| Some((self.signing_key(pinned, &key, at).ok()?.to_tuf().is_none(), key)))
+            .collect();
+        valid.sort_by_key(|(statements_only, _)| *statements_only);
+        valid.into_iter().map(|(_, key)| key).collect()
     }
 
     /// The material of the key `wanted` of the certificate `pinned`, whether or not it is valid: that is judged
@@ -270,6 +285,12 @@ fn material(mpis: &PublicKey) -> Option<KeyMaterial> {
         } => {
             let [0x40, point @ ..] = q.value() else { return None };
             KeyMaterial::PgpEd25519(ed25519_dalek::VerifyingKey::from_bytes(point.try_into().ok()?).ok()?)
+        }
+        PublicKey::ECDSA {
+            curve: Curve::NistP256,
+            q,
+        } if q.value().first() == Some(&0x04) => {
+            KeyMaterial::PgpP256(p256::ecdsa::VerifyingKey::from_sec1_bytes(q.value()).ok()?)
         }
         PublicKey::RSA { e, n } => {
             let number = |mpi: &sequoia_openpgp::crypto::mpi::MPI| BigUint::from_bytes_be(mpi.value());

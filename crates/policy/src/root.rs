@@ -131,8 +131,17 @@ fn derive(policy: &PolicyDocument, keyring: &Keyring) -> Result<Derived, RootRef
     let online = online_key(policy)?;
     let online_id = plain_key_id(&online);
     keys.insert(online_id.clone(), online);
-    for (name, person) in &policy.people {
-        let (id, key) = person_key(name, person, keyring)?;
+    let releasing = policy
+        .channels
+        .values()
+        .filter_map(|channel| policy.roles.get(&channel.release.role));
+    let signing: BTreeSet<_> = [root_role, targets_role]
+        .into_iter()
+        .chain(releasing)
+        .flat_map(|role| &role.people)
+        .collect();
+    for name in signing {
+        let (id, key) = person_key(name, &policy.people[name], keyring)?;
         keys.insert(id, key);
     }
     let mut roles = BTreeMap::new();
@@ -176,7 +185,7 @@ fn derive(policy: &PolicyDocument, keyring: &Keyring) -> Result<Derived, RootRef
 /// key into a fingerprint of their own.)
 fn distinct_materials(policy: &PolicyDocument, keyring: &Keyring) -> Result<(), RootRefusal> {
     let online = online_material(policy)?;
-    let mut seen = BTreeMap::from([(online.identity(), plain_key_id(&online.to_tuf()))]);
+    let mut seen = BTreeMap::from([(online.identity(), online_key_id(policy)?)]);
     for (name, person) in &policy.people {
         for key in &person.keys {
             let material = keyring.key_material(person.certificate, key);
@@ -211,11 +220,19 @@ fn person_key(name: &PersonName, person: &Person, keyring: &Keyring) -> Result<(
             person: name.clone(),
             source,
         })?;
-    Ok((fingerprint.clone().into(), material.to_tuf()))
+    let key = material.to_tuf().ok_or_else(|| RootRefusal::Key {
+        person: name.clone(),
+        source: CertificateRefusal::StatementsOnly {
+            key: fingerprint.clone(),
+            algorithm: "P-256",
+        },
+    })?;
+    Ok((fingerprint.clone().into(), key))
 }
 
 fn online_key(policy: &PolicyDocument) -> Result<Key, RootRefusal> {
-    Ok(online_material(policy)?.to_tuf())
+    let key = online_material(policy)?.to_tuf();
+    key.ok_or(RootRefusal::Policy(PolicyRefusal::OnlineKey))
 }
 
 fn online_material(policy: &PolicyDocument) -> Result<KeyMaterial, RootRefusal> {

@@ -3,7 +3,7 @@
 pub(crate) mod foreign;
 
 use attestation::{
-    Time,
+    Sha256Digest, Time,
     openpgp::{PgpFormError, PgpSignature, SignatureMaterial},
     tuf,
 };
@@ -71,6 +71,8 @@ pub(crate) enum KeyMaterial {
     PgpEd25519(VerifyingKey),
     /// OpenPGP, RSA with PKCS#1 v1.5.
     PgpRsa(RsaPublicKey),
+    /// OpenPGP, ECDSA over P-256. It signs statements, and enters no TUF role.
+    PgpP256(p256::ecdsa::VerifyingKey),
     /// Ed25519 over the bare bytes.
     Ed25519(VerifyingKey),
 }
@@ -128,8 +130,9 @@ impl KeyMaterial {
         }
     }
 
-    /// TUF's encoding, as `securesystemslib` writes it.
-    pub(crate) fn to_tuf(&self) -> tuf::Key {
+    /// TUF's encoding, as `securesystemslib` writes it; `None` for a key that signs statements only: one scheme that
+    /// python-tuf does not know makes it refuse the whole repository.
+    pub(crate) fn to_tuf(&self) -> Option<tuf::Key> {
         let (keytype, scheme, keyval) = match self {
             Self::PgpEd25519(key) => (
                 "eddsa",
@@ -145,19 +148,22 @@ impl KeyMaterial {
                 }}),
             ),
             Self::Ed25519(key) => ("ed25519", "ed25519", json!({"public": HEXLOWER.encode(key.as_bytes())})),
+            Self::PgpP256(_) => return None,
         };
-        tuf::Key {
+        Some(tuf::Key {
             keytype: keytype.to_owned(),
             scheme: scheme.to_owned(),
             keyval,
-        }
+        })
     }
 
-    /// What is the same in every encoding of one key: an Ed25519 point, an RSA modulus.
+    /// What is the same in every encoding of one key: an Ed25519 point, an RSA modulus, the first coordinate of a
+    /// P-256 point.
     pub(crate) fn identity(&self) -> Vec<u8> {
         match self {
             Self::PgpEd25519(key) | Self::Ed25519(key) => key.as_bytes().to_vec(),
             Self::PgpRsa(key) => key.n().to_bytes_be(),
+            Self::PgpP256(key) => key.to_encoded_point(true).as_bytes()[1..].to_vec(),
         }
     }
 
@@ -192,9 +198,19 @@ impl KeyMaterial {
                 key.verify(Pkcs1v15Sign::new::<Sha256>(), digest.as_bytes(), &full)
                     .map_err(|_| SignatureRefusal::Bad)
             }
+            (Self::PgpP256(key), SignatureMaterial::P256(raw)) => verify_p256(key, &digest, raw),
             _ => Err(SignatureRefusal::Bad),
         }
     }
+}
+
+/// The one rule for ECDSA over P-256 (FIPS 186-5): r and s from 1 to the order less one, of either sign of s, as gpg
+/// and tokens make them. The second encoding that follows is the same person's voice.
+fn verify_p256(key: &p256::ecdsa::VerifyingKey, digest: &Sha256Digest, raw: &[u8; 64]) -> Result<(), SignatureRefusal> {
+    use p256::ecdsa::signature::hazmat::PrehashVerifier as _;
+    let signature = p256::ecdsa::Signature::from_slice(raw).map_err(|_| SignatureRefusal::Bad)?;
+    key.verify_prehash(digest.as_bytes(), &signature)
+        .map_err(|_| SignatureRefusal::Bad)
 }
 
 fn ed25519_key(hex: &str) -> Option<VerifyingKey> {

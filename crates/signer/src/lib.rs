@@ -116,7 +116,10 @@ pub trait Signer {
 
 /// A signature over root or targets metadata, in TUF's encoding.
 pub fn sign_metadata(signer: &dyn Signer, document: &Document<'_>) -> Result<tuf::Signature, SignError> {
-    Ok(signed_packet(signer, document)?.1.to_tuf())
+    let signature = signed_packet(signer, document)?.1.to_tuf();
+    // A P-256 key signs statements only: its signature here would be one that nobody can read.
+    PgpSignature::from_tuf(&signature)?;
+    Ok(signature)
 }
 
 /// A statement in its envelope.

@@ -344,7 +344,7 @@ fn refuses_a_key_grafted_onto_a_certificate() {
 }
 
 #[test]
-fn refuses_p_256_weak_rsa_and_v6_keys() {
+fn refuses_weak_rsa_and_v6_keys() {
     let suite = |suite| {
         let (cert, _) = CertBuilder::new()
             .set_cipher_suite(suite)
@@ -356,8 +356,6 @@ fn refuses_p_256_weak_rsa_and_v6_keys() {
             .unwrap();
         TestPerson::from_secret("bob", cert.as_tsk().armored().to_vec().unwrap())
     };
-    let refusal = key_refusal(of_bob(suite(CipherSuite::P256)));
-    assert!(matches!(refusal, CertificateRefusal::Algorithm { .. }), "{refusal:?}");
     of_bob(suite(CipherSuite::RSA2k)).map(|_| ()).expect("the honest twin");
 
     let weak = forge::person("bob", *CREATED, forge::rsa(1024, *CREATED), &Binding::default());

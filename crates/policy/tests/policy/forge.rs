@@ -15,7 +15,7 @@ use sequoia_openpgp::{
     },
     parse::Parse as _,
     serialize::MarshalInto as _,
-    types::{HashAlgorithm, KeyFlags, ReasonForRevocation, SignatureType},
+    types::{Curve, HashAlgorithm, KeyFlags, ReasonForRevocation, SignatureType},
 };
 use testkit::TestPerson;
 
@@ -123,6 +123,13 @@ pub(crate) fn ed25519(created: Time) -> Key<SecretParts, SubordinateRole> {
 /// An RSA key of so many bits.
 pub(crate) fn rsa(bits: usize, created: Time) -> Key<SecretParts, SubordinateRole> {
     let mut key = Key4::generate_rsa(bits).unwrap();
+    key.set_creation_time(system_time(created)).unwrap();
+    key.into()
+}
+
+/// A key for ECDSA.
+pub(crate) fn ecdsa(curve: Curve, created: Time) -> Key<SecretParts, SubordinateRole> {
+    let mut key = Key4::generate_ecc(true, curve).unwrap();
     key.set_creation_time(system_time(created)).unwrap();
     key.into()
 }

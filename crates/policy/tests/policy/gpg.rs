@@ -2,14 +2,15 @@
 
 use std::{
     fs,
+    io::Write as _,
     path::{Path, PathBuf},
-    process::{Command, Output},
+    process::{Command, Output, Stdio},
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use attestation::{Time, openpgp::PgpSignature, tuf::Signed};
+use attestation::{Time, dsse::Envelope, openpgp::PgpSignature, tuf::Signed};
 use data_encoding::HEXLOWER;
-use policy::trusted_set::Judge;
+use policy::{SignatureRefusal, keyring::CertificateRefusal, statements::StatementRefusal, trusted_set::Judge};
 use sequoia_openpgp::{Cert, parse::Parse as _, serialize::MarshalInto as _};
 use signer::{Document, GnupgSigner, sign_metadata, sign_statement};
 use testkit::{TestChain, TestPerson, peer};
@@ -70,11 +71,16 @@ impl Gpg {
         path.to_str().unwrap().to_owned()
     }
 
-    /// A person whose private key only gpg has.
+    /// A person whose private key only gpg has: a signing subkey of this algorithm.
     fn person(&self, name: &str, algorithm: &str) -> TestPerson {
-        self.must(&["--quick-generate-key", name, algorithm, "cert", "2y"]);
+        self.person_with(name, algorithm, &[], "2y")
+    }
+
+    fn person_with(&self, name: &str, algorithm: &str, options: &[&str], valid: &str) -> TestPerson {
+        let must = |arguments: &[&str]| self.must(&[options, arguments].concat());
+        must(&["--quick-generate-key", name, "ed25519", "cert", "4y"]);
         let primary = self.fingerprints(name)[0].clone();
-        self.must(&["--quick-add-key", &primary, algorithm, "sign", "2y"]);
+        must(&["--quick-add-key", &primary, algorithm, "sign", valid]);
         let certificate = self.must(&["--export", name]);
         let cert = Cert::from_bytes(&certificate).unwrap();
         let subkeys = self.fingerprints(name).split_off(1);
@@ -86,6 +92,32 @@ impl Gpg {
             primary: attestation::Sha256Digest::of(cert.primary_key().key().to_vec().unwrap()),
             certificate,
         }
+    }
+
+    /// The certificate of `name` after gpg revoked its subkey for a reason (as gpg numbers them) at a faked time.
+    fn revoke_subkey(&self, name: &str, reason: &str, at: &str) -> Vec<u8> {
+        let mut gpg = Command::new("gpg")
+            .arg("--homedir")
+            .arg(self.0.path())
+            .args(["--no-options", "--pinentry-mode", "loopback", "--passphrase", ""])
+            .args([
+                "--no-tty",
+                "--faked-system-time",
+                at,
+                "--command-fd",
+                "0",
+                "--edit-key",
+                name,
+            ])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let answers = format!("key 1\nrevkey\ny\n{reason}\n\ny\nsave\n");
+        gpg.stdin.take().unwrap().write_all(answers.as_bytes()).unwrap();
+        assert!(gpg.wait().unwrap().success());
+        self.must(&["--export", name])
     }
 
     fn fingerprints(&self, name: &str) -> Vec<String> {
@@ -261,6 +293,109 @@ fn takes_ed25519_signatures_made_by_gpg() {
 }
 
 #[test]
-fn takes_rsa_3072_signatures_made_by_gpg() {
-    taken_from_gpg("rsa3072");
+fn takes_rsa_2048_signatures_made_by_gpg() {
+    taken_from_gpg("rsa2048");
+}
+
+#[test]
+fn takes_rsa_4096_signatures_made_by_gpg() {
+    taken_from_gpg("rsa4096");
+}
+
+/// A chain where dave, who signs statements only, has his key in gpg.
+fn with_dave(gpg: &Gpg, algorithm: &str) -> (TestChain, Envelope) {
+    let mut all = testkit::chain::people(now());
+    all[3] = gpg.person("dave", algorithm);
+    let chain = TestChain::with_policy(all, now(), |_| {});
+    let dave = GnupgSigner::new(chain.person("dave").keys[0].clone(), Some(gpg.home()));
+    let envelope = sign_statement(&dave, &statement(&chain, "dave", approval(None, Some("b")))).unwrap();
+    (chain, envelope)
+}
+
+/// Why dave's statement does not count at `at`; `None` if it does.
+fn refusal(chain: &TestChain, envelope: &Envelope, at: Time) -> Option<CertificateRefusal> {
+    let set = chain.client(Judge::Authentic, at).unwrap();
+    match set.court().unwrap().verify(envelope) {
+        Ok(_) => None,
+        Err(StatementRefusal::Signature {
+            source: SignatureRefusal::Certificate(refusal),
+            ..
+        }) => Some(refusal),
+        Err(other) => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn takes_p_256_statements_made_by_gpg() {
+    let Some(gpg) = Gpg::new() else { return };
+    let (chain, envelope) = with_dave(&gpg, "nistp256/ecdsa");
+    assert_eq!(refusal(&chain, &envelope, now()), None);
+    let mut other = envelope.clone();
+    other.payload = statement(&chain, "dave", approval(None, Some("c"))).to_bytes();
+    assert!(judged(&chain).court().unwrap().verify(&other).is_err());
+    // And gpg takes the same bytes.
+    let signature = gpg.write("statement.sig", &envelope.signature);
+    let document = gpg.write("statement.pae", &envelope.signed_bytes());
+    assert!(verifies(&gpg, &signature, &document));
+    let document = gpg.write("other.pae", &other.signed_bytes());
+    assert!(!verifies(&gpg, &signature, &document));
+}
+
+/// A card's P-256 key does not sign a release, and says so before anybody counts.
+#[test]
+fn refuses_to_sign_metadata_with_a_p_256_key_of_gpgs() {
+    let Some(gpg) = Gpg::new() else { return };
+    let (mut chain, _) = with_dave(&gpg, "nistp256/ecdsa");
+    let targets = chain.draft_release("unstable", &[]);
+    let dave = GnupgSigner::new(chain.person("dave").keys[0].clone(), Some(gpg.home()));
+    let error = sign_metadata(&dave, &Document::Targets(&targets)).unwrap_err();
+    assert!(matches!(error, signer::SignError::Form(_)), "{error:?}");
+}
+
+/// What gpg's own revocations take away: a key that was retired from then on, a key that was lost for ever.
+#[test]
+fn soft_and_hard_revocations_made_by_gpg_subtract() {
+    let Some(gpg) = Gpg::new() else { return };
+    let (chain, envelope) = with_dave(&gpg, "ed25519");
+    let soon = now().plus(days(1));
+    assert_eq!(refusal(&chain, &envelope, soon), None, "the honest twin");
+    // 2: superseded. It counts from its own date on.
+    let later = now().plus(days(100));
+    let mut retired = chain.clone();
+    retired
+        .keyring
+        .add(&gpg.revoke_subkey("dave", "2", &gpg_time(later)))
+        .unwrap();
+    assert_eq!(refusal(&retired, &envelope, soon), None, "it retires later");
+    let found = refusal(&retired, &envelope, later.plus(days(1)));
+    assert!(matches!(found, Some(CertificateRefusal::Revoked { .. })), "{found:?}");
+
+    let gpg = Gpg::new().unwrap();
+    let (mut lost, envelope) = with_dave(&gpg, "ed25519");
+    // 1: compromised, at any date: whoever has the key dates its signatures as they like.
+    lost.keyring
+        .add(&gpg.revoke_subkey("dave", "1", &gpg_time(later)))
+        .unwrap();
+    let found = refusal(&lost, &envelope, soon);
+    assert!(matches!(found, Some(CertificateRefusal::Revoked { .. })), "{found:?}");
+}
+
+/// As `--faked-system-time` takes it.
+fn gpg_time(time: Time) -> String {
+    time.to_string().replace(['-', ':', 'Z'], "")
+}
+
+#[test]
+fn refuses_a_statement_by_a_key_of_gpgs_that_has_expired() {
+    let Some(gpg) = Gpg::new() else { return };
+    let mut all = testkit::chain::people(now());
+    let stamp = gpg_time(now().minus(days(40)));
+    let faked = ["--faked-system-time", &*stamp];
+    all[3] = gpg.person_with("dave", "ed25519", &faked, "60d");
+    let chain = TestChain::with_policy(all, now(), |_| {});
+    let dave = GnupgSigner::new(chain.person("dave").keys[0].clone(), Some(gpg.home()));
+    let envelope = sign_statement(&dave, &statement(&chain, "dave", approval(None, Some("b")))).unwrap();
+    assert_eq!(refusal(&chain, &envelope, now()), None, "the honest twin");
+    let found = refusal(&chain, &envelope, now().plus(days(21)));
+    assert!(matches!(found, Some(CertificateRefusal::NotValid { .. })), "{found:?}");
 }

@@ -13,6 +13,7 @@ mod forge;
 mod freshness;
 mod gpg;
 mod metadata;
+mod p256;
 mod proposal;
 mod releases;
 mod roots;
