@@ -25,7 +25,7 @@ pub struct Change {
 /// in place of a directory is the file added and each file of the directory removed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChangeSet {
-    changes: Vec<Change>,
+    pub(crate) changes: Vec<Change>,
 }
 
 impl ChangeSet {

@@ -26,7 +26,7 @@ const TRANSPORTS: &str = "https:ssh:file";
 const INCOMING: &str = "refs/touchstone/incoming/";
 
 /// What `git rev-parse --local-env-vars` lists, and what else would make git work on another repository than ours.
-const FOREIGN_ENVIRONMENT: [&str; 17] = [
+pub(crate) const FOREIGN_ENVIRONMENT: [&str; 17] = [
     "GIT_ALTERNATE_OBJECT_DIRECTORIES",
     "GIT_CONFIG",
     "GIT_CONFIG_COUNT",

@@ -1,22 +1,37 @@
 //! A local clone, opened for reading.
 
 use std::{
+    cell::RefCell,
     fmt,
     path::{Path, PathBuf},
+    sync::{Arc, OnceLock},
 };
 
 use gix::{ObjectId, objs::Find as _};
 
-/// Bytes of decoded trees and commits kept per handle: a difference of trees meets the same ones again and again.
+use crate::{
+    Forest,
+    pack::{Packs, Reader},
+};
+
+/// Bytes of decoded objects kept per handle: a difference of trees meets the same ones again and again.
 const OBJECT_CACHE: usize = 64 * 1024 * 1024;
 
+/// The same for a handle that reads each object once: they are made from each other all the same.
+const FEW_OBJECTS: usize = 8 * 1024 * 1024;
+
 /// No object above this many bytes is read: a blob is held in memory whole.
-const MAX_OBJECT: usize = 256 * 1024 * 1024;
+pub(crate) const MAX_OBJECT: usize = 256 * 1024 * 1024;
 
 /// A local clone with its whole history. Cheap to clone; each thread needs a clone of its own.
-#[derive(Debug, Clone)]
 pub struct Repository {
     pub(crate) git: gix::Repository,
+    /// The packs that were there when the repository was opened.
+    packs: Arc<OnceLock<Arc<Packs>>>,
+    /// This handle's reader of them.
+    reader: RefCell<Option<Reader>>,
+    /// Bytes of objects that it keeps.
+    keep: usize,
 }
 
 /// The kinds of git objects.
@@ -113,6 +128,11 @@ impl Repository {
         let options = gix::open::Options::isolated().config_overrides([
             "core.useReplaceRefs=false".to_owned(),
             "core.commitGraph=false".to_owned(),
+            // A merge is made again as everybody else makes it.
+            "merge.renames=true".to_owned(),
+            "merge.renameLimit=7000".to_owned(),
+            "merge.conflictStyle=merge".to_owned(),
+            "diff.algorithm=histogram".to_owned(),
             format!("gitoxide.objects.allocLimit={MAX_OBJECT}"),
         ]);
         let mut git = gix::open_opts(path, options).map_err(unusable)?;
@@ -120,7 +140,12 @@ impl Repository {
             return Err(OpenError::Shallow { path: path.to_owned() });
         }
         git.object_cache_size(OBJECT_CACHE);
-        Ok(Self { git })
+        Ok(Self {
+            git,
+            packs: Arc::default(),
+            reader: RefCell::default(),
+            keep: OBJECT_CACHE,
+        })
     }
 
     /// The directory that holds the objects and refs.
@@ -135,11 +160,29 @@ impl Repository {
         Ok(bytes)
     }
 
-    /// A handle for reading each object once: it keeps none.
+    /// A handle for reading each object once: it keeps few.
     pub(crate) fn uncached(&self) -> Self {
-        let mut git = self.git.clone();
-        git.object_cache_size(None);
-        Self { git }
+        let mut handle = self.clone();
+        handle.git.object_cache_size(None);
+        handle.keep = FEW_OBJECTS;
+        handle
+    }
+
+    /// This repository through another handle of gix, that may know more objects.
+    pub(crate) fn with_git(&self, git: gix::Repository) -> Self {
+        Self { git, ..self.clone() }
+    }
+
+    /// The repository's packs. Objects that came later, loose ones and those of alternates are not in them.
+    pub(crate) fn packs(&self) -> &Arc<Packs> {
+        self.packs
+            .get_or_init(|| Arc::new(Packs::open(self.git.objects.store_ref().path())))
+    }
+
+    /// Every tree and commit of the repository's packs, for whoever wants to compare very many of them.
+    pub fn forest(&self) -> Forest {
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        Forest::read(self.packs(), threads)
     }
 
     /// Reads the object into `buffer`, whose former contents are lost.
@@ -148,6 +191,13 @@ impl Repository {
         // Git need not store the empty tree, and knows it everywhere.
         if expected == ObjectKind::Tree && id.is_empty_tree() {
             return Ok(());
+        }
+        let mut reader = self.reader.borrow_mut();
+        let reader = reader.get_or_insert_with(|| Reader::new(Arc::clone(self.packs()), self.keep));
+        match reader.read(id, buffer) {
+            Some(found) if found == expected => return Ok(()),
+            Some(found) => return Err(ObjectError::Kind { id, expected, found }),
+            None => buffer.clear(),
         }
         let repository = || self.git_dir().to_owned();
         match self.git.objects.try_find(&id, buffer) {
@@ -169,6 +219,23 @@ impl Repository {
                 source: Box::new(source),
             }),
         }
+    }
+}
+
+impl Clone for Repository {
+    fn clone(&self) -> Self {
+        Self {
+            git: self.git.clone(),
+            packs: Arc::clone(&self.packs),
+            reader: RefCell::default(),
+            keep: self.keep,
+        }
+    }
+}
+
+impl fmt::Debug for Repository {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Repository").field(&self.git_dir()).finish()
     }
 }
 

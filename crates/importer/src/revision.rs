@@ -67,7 +67,7 @@ impl Repository {
     pub fn commit(&self, id: ObjectId) -> Result<Commit, ObjectError> {
         let mut buffer = Vec::new();
         self.read(id, ObjectKind::Commit, &mut buffer)?;
-        decode(id, &buffer).map_err(|source| ObjectError::Unreadable {
+        Commit::decode(id, &buffer).map_err(|source| ObjectError::Unreadable {
             id,
             expected: ObjectKind::Commit,
             repository: self.git_dir().to_owned(),
@@ -161,12 +161,14 @@ fn newest_first(commit: Commit) -> (i64, ObjectId, Vec<ObjectId>) {
     (commit.committed, commit.id, commit.parents)
 }
 
-fn decode(id: ObjectId, bytes: &[u8]) -> Result<Commit, gix::Error> {
-    let commit = || CommitRefIter::from_bytes(bytes, gix::hash::Kind::Sha1);
-    Ok(Commit {
-        id,
-        tree: commit().tree_id()?,
-        parents: commit().parent_ids().collect(),
-        committed: commit().committer()?.seconds(),
-    })
+impl Commit {
+    pub(crate) fn decode(id: ObjectId, bytes: &[u8]) -> Result<Self, gix::Error> {
+        let commit = || CommitRefIter::from_bytes(bytes, gix::hash::Kind::Sha1);
+        Ok(Self {
+            id,
+            tree: commit().tree_id()?,
+            parents: commit().parent_ids().collect(),
+            committed: commit().committer()?.seconds(),
+        })
+    }
 }

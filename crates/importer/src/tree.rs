@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// Levels of directories; real trees have about ten.
-const MAX_DEPTH: usize = 128;
+pub(crate) const MAX_DEPTH: usize = 128;
 
 /// Entries of a whole tree. A few small objects can name each other into billions of files; nixpkgs has 50,000.
 pub(crate) const MAX_ENTRIES: usize = 500_000;
@@ -178,7 +178,7 @@ fn git_key<'a>(entry: &Entry<'a>) -> impl Iterator<Item = u8> + use<'a> {
 }
 
 /// 100664 was written by the first versions of git, which read it as 100644 ever since.
-fn read_mode(mode: &[u8]) -> Option<EntryKind> {
+pub(crate) fn read_mode(mode: &[u8]) -> Option<EntryKind> {
     Some(match mode {
         b"40000" => EntryKind::Directory,
         b"100644" | b"100664" => EntryKind::File(FileMode::Regular),

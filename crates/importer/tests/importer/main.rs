@@ -4,6 +4,9 @@
 
 mod common;
 mod fetch;
+mod forest;
 mod history;
+mod merge;
 mod nar;
+mod patch;
 mod trees;

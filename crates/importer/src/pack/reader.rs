@@ -1,0 +1,119 @@
+//! One object after the other, with a memory for those that others are made from.
+
+use std::{collections::HashMap, sync::Arc};
+
+use gix::ObjectId;
+use libdeflater::Decompressor;
+
+use super::{EntryKind, Location, Packs, delta};
+use crate::repository::ObjectKind;
+
+/// A reader for one thread.
+pub(crate) struct Reader {
+    packs: Arc<Packs>,
+    inflate: Decompressor,
+    known: Known,
+    /// Instructions on the way from a base to the object.
+    deltas: Vec<Vec<u8>>,
+}
+
+impl Reader {
+    /// A reader that keeps about so many bytes of objects that others were made from.
+    pub(crate) fn new(packs: Arc<Packs>, keep: usize) -> Self {
+        Self {
+            packs,
+            inflate: Decompressor::new(),
+            known: Known::new(keep),
+            deltas: Vec::new(),
+        }
+    }
+
+    /// Reads the object with this id into `out`, and says what it is; `None` if no pack has it, or something about it
+    /// does not fit.
+    pub(crate) fn read(&mut self, id: ObjectId, out: &mut Vec<u8>) -> Option<ObjectKind> {
+        let location = self.packs.locate(id)?;
+        let packs = Arc::clone(&self.packs);
+        let pack = packs.packs.get(location.pack)?;
+        let mut way: Vec<Location> = Vec::new();
+        let mut at = location;
+        let (kind, mut base) = loop {
+            if let Some(known) = self.known.get(at) {
+                break known;
+            }
+            let entry = pack.entry(at.offset)?;
+            match entry.kind {
+                EntryKind::Whole(kind) if way.is_empty() => {
+                    pack.inflate(&entry, &mut self.inflate, out)?;
+                    return Some(kind);
+                }
+                EntryKind::Whole(kind) => {
+                    pack.inflate(&entry, &mut self.inflate, out)?;
+                    let bytes: Arc<[u8]> = out.as_slice().into();
+                    self.known.put(at, kind, &bytes);
+                    break (kind, bytes);
+                }
+                EntryKind::From(base) => {
+                    // A cycle, which only a reference by id can make.
+                    (!way.contains(&at)).then_some(())?;
+                    if self.deltas.len() <= way.len() {
+                        self.deltas.push(Vec::new());
+                    }
+                    pack.inflate(&entry, &mut self.inflate, &mut self.deltas[way.len()])?;
+                    way.push(at);
+                    at.offset = base;
+                }
+            }
+        };
+        if way.is_empty() {
+            out.clear();
+            out.extend_from_slice(&base);
+        }
+        for (step, at) in way.iter().enumerate().rev() {
+            delta::apply(&base, &self.deltas[step], out, |_| {})?;
+            base = out.as_slice().into();
+            self.known.put(*at, kind, &base);
+        }
+        Some(kind)
+    }
+}
+
+type Object = (ObjectKind, Arc<[u8]>);
+
+/// Objects read lately. When the young are too many they become the old, and the old are forgotten.
+struct Known {
+    limit: usize,
+    young_bytes: usize,
+    young: HashMap<Location, Object>,
+    old: HashMap<Location, Object>,
+}
+
+impl Known {
+    fn new(keep: usize) -> Self {
+        Self {
+            limit: keep / 2,
+            young_bytes: 0,
+            young: HashMap::new(),
+            old: HashMap::new(),
+        }
+    }
+
+    fn get(&mut self, at: Location) -> Option<Object> {
+        if let Some(found) = self.young.get(&at) {
+            return Some(found.clone());
+        }
+        let (kind, bytes) = self.old.remove(&at)?;
+        self.put(at, kind, &bytes);
+        Some((kind, bytes))
+    }
+
+    fn put(&mut self, at: Location, kind: ObjectKind, bytes: &Arc<[u8]>) {
+        if self.young_bytes + bytes.len() > self.limit {
+            self.old = std::mem::take(&mut self.young);
+            self.young_bytes = 0;
+        }
+        if bytes.len() <= self.limit {
+            self.young_bytes += bytes.len();
+            self.young.insert(at, (kind, Arc::clone(bytes)));
+        }
+    }
+}
