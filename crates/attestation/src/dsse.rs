@@ -14,9 +14,14 @@ pub const IN_TOTO: &str = "application/vnd.in-toto+json";
 /// DSSE's pre-authentication encoding: what is signed instead of the bare payload, so that bytes signed as
 /// one type are never read as another (<https://github.com/secure-systems-lab/dsse>, protocol.md).
 pub fn pre_authentication_encoding(payload_type: &str, payload: &[u8]) -> Vec<u8> {
-    let mut out = format!("DSSEv1 {} {payload_type} {} ", payload_type.len(), payload.len()).into_bytes();
+    let mut out = encoding_prefix(payload_type, payload.len()).into_bytes();
     out.extend(payload);
     out
+}
+
+/// What stands before a payload of so many bytes in its [`pre_authentication_encoding`].
+pub fn encoding_prefix(payload_type: &str, length: usize) -> String {
+    format!("DSSEv1 {} {payload_type} {length} ", payload_type.len())
 }
 
 /// An envelope as received. Nobody has checked its signature.

@@ -9,10 +9,12 @@
 //! * [`tuf`]: TUF 1.0 metadata with OpenPGP keys.
 //! * [`chain`]: the policy that a root carries, and what a release says of itself.
 //! * [`dsse`], [`statement`]: in-toto statements of people.
+//! * [`openpgp`], [`git`]: their signatures, also those in git.
 
 pub mod canonical;
 pub mod chain;
 pub mod dsse;
+pub mod git;
 pub mod names;
 pub mod openpgp;
 pub mod pending;
