@@ -4,6 +4,8 @@
 //! key id or user id. Its other packets may come from anywhere: they are merged, so a revocation that was
 //! seen once subtracts for ever, whoever leaves it out later.
 
+mod timeline;
+
 use std::{
     collections::BTreeMap,
     time::{Duration, SystemTime, UNIX_EPOCH},
@@ -23,6 +25,8 @@ use sequoia_openpgp::{
 };
 
 use crate::signature::KeyMaterial;
+
+pub(crate) use timeline::Timeline;
 
 /// No certificate file may be larger: nobody's certificate is, and ten megabytes of user ids are an attack.
 pub const MAX_KEYRING_BYTES: usize = 5 << 20;
@@ -187,6 +191,12 @@ impl Keyring {
         valid.into_iter().map(|(_, key)| key).collect()
     }
 
+    /// The fingerprints of all keys of a certificate, whatever they are for.
+    pub(crate) fn all_keys(&self, pinned: Sha256Digest) -> Vec<Fingerprint> {
+        let keys = self.certificates.get(&pinned).into_iter().flat_map(Cert::keys);
+        keys.filter_map(|key| fingerprint(key.key())).collect()
+    }
+
     /// The material of the key `wanted` of the certificate `pinned`, whether or not it is valid: that is judged
     /// for each signature, at the signature's time.
     pub(crate) fn key_material(
@@ -223,7 +233,13 @@ impl Keyring {
         let not_valid = |error: sequoia_openpgp::anyhow::Error| CertificateRefusal::NotValid {
             key: wanted.clone(),
             at,
-            reason: error.to_string(),
+            // Sequoia repeats the moment, which stands in `at`.
+            reason: error
+                .to_string()
+                .split(" at time ")
+                .next()
+                .unwrap_or_default()
+                .to_owned(),
         };
         let is_wanted = |found: Option<Fingerprint>| found.as_ref() == Some(wanted);
         if !cert.keys().any(|key| is_wanted(fingerprint(key.key()))) {

@@ -5,6 +5,7 @@
 //! * [`document`] and [`root`]: the policy, and the root that carries it; what either is refused for.
 //! * [`source`]: `policy.toml`, what people edit.
 //! * [`trusted_set`]: TUF's client, as a pure state machine.
+//! * [`jury`]: many signatures at once, also those in git, by keys that were prepared once.
 //! * [`statements`] and [`admission`]: what people said, and whether that is enough for an import.
 //!
 //! Nothing here reads a file, the network, the environment or a clock: bytes and a time in, proof or a
@@ -12,6 +13,8 @@
 
 pub mod admission;
 pub mod document;
+mod facts;
+pub mod jury;
 pub mod keyring;
 pub mod root;
 mod seal;
@@ -21,6 +24,7 @@ pub mod statements;
 mod threshold;
 pub mod trusted_set;
 
+pub use facts::Facts;
 pub use keyring::Keyring;
 pub use seal::{Current, Evidence, Verified, Vouch};
 pub use signature::SignatureRefusal;

@@ -1,18 +1,19 @@
 //! Whether one signature is good: mathematics only. Who may sign what is decided elsewhere.
 
+pub(crate) mod ed25519;
 pub(crate) mod foreign;
 
 use attestation::{
-    Sha256Digest, Time,
-    openpgp::{PgpFormError, PgpSignature, SignatureMaterial},
+    Time,
+    openpgp::{DocumentHash, PgpFormError, PgpSignature, RawMaterial, SignatureMaterial},
     tuf,
 };
 use data_encoding::HEXLOWER;
-use ed25519_dalek::{Signature, VerifyingKey};
+use ed25519_dalek::VerifyingKey;
 use rsa::{BigUint, Pkcs1v15Sign, RsaPublicKey, traits::PublicKeyParts as _};
 use serde::{Serialize, Serializer};
 use serde_json::json;
-use sha2::Sha256;
+use sha2::{Sha256, Sha384, Sha512};
 
 /// Why a signature does not count.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -167,6 +168,18 @@ impl KeyMaterial {
         }
     }
 
+    /// The whole key, in its one encoding.
+    pub(crate) fn encoding(&self) -> Vec<u8> {
+        match self {
+            Self::PgpEd25519(key) | Self::Ed25519(key) => key.as_bytes().to_vec(),
+            Self::PgpRsa(key) => {
+                let (n, e) = (key.n().to_bytes_be(), key.e().to_bytes_be());
+                [(n.len() as u64).to_be_bytes().to_vec(), n, e].concat()
+            }
+            Self::PgpP256(key) => key.to_encoded_point(false).as_bytes().to_vec(),
+        }
+    }
+
     /// Whether `signature` is good over `document`. Good OpenPGP signatures come back parsed.
     pub(crate) fn verify_tuf(
         &self,
@@ -179,7 +192,7 @@ impl KeyMaterial {
                 .ok()
                 .and_then(|raw| raw.try_into().ok());
             let raw: [u8; 64] = raw.ok_or(SignatureRefusal::Bad)?;
-            return verify_ed25519(key, document, &raw).map(|()| None);
+            return ed25519::verify(key, document, &raw).map(|()| None);
         }
         let parsed = PgpSignature::from_tuf(signature)?;
         self.verify_pgp(document, &parsed)?;
@@ -189,16 +202,35 @@ impl KeyMaterial {
     /// Whether `signature` is good over `document`.
     pub(crate) fn verify_pgp(&self, document: &[u8], signature: &PgpSignature) -> Result<(), SignatureRefusal> {
         let digest = signature.digest_of(document);
-        match (self, signature.material()) {
-            (Self::PgpEd25519(key), SignatureMaterial::Ed25519(raw)) => verify_ed25519(key, digest.as_bytes(), raw),
-            (Self::PgpRsa(key), SignatureMaterial::Rsa(number)) => {
+        let material = match signature.material() {
+            SignatureMaterial::Ed25519(raw) => RawMaterial::Ed25519(*raw),
+            SignatureMaterial::P256(raw) => RawMaterial::P256(*raw),
+            SignatureMaterial::Rsa(number) => RawMaterial::Rsa(number),
+        };
+        self.verify_digest(DocumentHash::Sha256, digest.as_bytes(), &material)
+    }
+
+    /// Whether the key made this of a digest.
+    pub(crate) fn verify_digest(
+        &self,
+        hash: DocumentHash,
+        digest: &[u8],
+        material: &RawMaterial<'_>,
+    ) -> Result<(), SignatureRefusal> {
+        match (self, material) {
+            (Self::PgpEd25519(key), RawMaterial::Ed25519(raw)) => ed25519::verify(key, digest, raw),
+            (Self::PgpRsa(key), RawMaterial::Rsa(number)) => {
                 // OpenPGP writes numbers without leading zeros, PKCS#1 at the modulus's full length.
                 let mut full = vec![0; key.size().checked_sub(number.len()).ok_or(SignatureRefusal::Bad)?];
-                full.extend(number);
-                key.verify(Pkcs1v15Sign::new::<Sha256>(), digest.as_bytes(), &full)
-                    .map_err(|_| SignatureRefusal::Bad)
+                full.extend(*number);
+                let scheme = match hash {
+                    DocumentHash::Sha256 => Pkcs1v15Sign::new::<Sha256>(),
+                    DocumentHash::Sha384 => Pkcs1v15Sign::new::<Sha384>(),
+                    DocumentHash::Sha512 => Pkcs1v15Sign::new::<Sha512>(),
+                };
+                key.verify(scheme, digest, &full).map_err(|_| SignatureRefusal::Bad)
             }
-            (Self::PgpP256(key), SignatureMaterial::P256(raw)) => verify_p256(key, &digest, raw),
+            (Self::PgpP256(key), RawMaterial::P256(raw)) => verify_p256(key, digest, raw),
             _ => Err(SignatureRefusal::Bad),
         }
     }
@@ -206,22 +238,14 @@ impl KeyMaterial {
 
 /// The one rule for ECDSA over P-256 (FIPS 186-5): r and s from 1 to the order less one, of either sign of s, as gpg
 /// and tokens make them. The second encoding that follows is the same person's voice.
-fn verify_p256(key: &p256::ecdsa::VerifyingKey, digest: &Sha256Digest, raw: &[u8; 64]) -> Result<(), SignatureRefusal> {
+fn verify_p256(key: &p256::ecdsa::VerifyingKey, digest: &[u8], raw: &[u8; 64]) -> Result<(), SignatureRefusal> {
     use p256::ecdsa::signature::hazmat::PrehashVerifier as _;
     let signature = p256::ecdsa::Signature::from_slice(raw).map_err(|_| SignatureRefusal::Bad)?;
-    key.verify_prehash(digest.as_bytes(), &signature)
+    key.verify_prehash(digest, &signature)
         .map_err(|_| SignatureRefusal::Bad)
 }
 
 fn ed25519_key(hex: &str) -> Option<VerifyingKey> {
     let bytes: [u8; 32] = HEXLOWER.decode(hex.as_bytes()).ok()?.try_into().ok()?;
     VerifyingKey::from_bytes(&bytes).ok()
-}
-
-/// The one rule for Ed25519: RFC 8032 with the cofactorless equation, S below the group order, canonical R,
-/// and neither R nor the key of small order (dalek's `verify_strict`); the key canonical too
-/// ([`KeyMaterial::refuse_weak`]).
-fn verify_ed25519(key: &VerifyingKey, message: &[u8], raw: &[u8; 64]) -> Result<(), SignatureRefusal> {
-    key.verify_strict(message, &Signature::from_bytes(raw))
-        .map_err(|_| SignatureRefusal::Bad)
 }

@@ -9,6 +9,7 @@ use attestation::{
 };
 
 use crate::{
+    jury::Jury,
     keyring::Keyring,
     root::role,
     seal::{Evidence, Verified, Vouch},
@@ -41,6 +42,9 @@ pub enum StatementRefusal {
         /// The author that the statement names.
         author: PersonName,
     },
+    /// Judged without a chain.
+    #[error("people of a keyring without a chain make no statements")]
+    NoChain,
     /// The signature does not count.
     #[error("the signature of {author} does not count")]
     Signature {
@@ -93,8 +97,28 @@ impl<'a> Court<'a> {
         self.policy
     }
 
+    /// The court with everybody's keys prepared, to judge many things at its position.
+    pub fn jury(&self) -> Jury<'a> {
+        Jury::of_court(*self, self.keyring)
+    }
+
     /// Whether `envelope` holds a statement that its author made.
     pub fn verify(&self, envelope: &Envelope) -> Result<Verified<Statement>, StatementRefusal> {
+        let (statement, signature) = self.read(envelope)?;
+        let author = &statement.author;
+        let refused = |source| StatementRefusal::Signature {
+            author: author.clone(),
+            source,
+        };
+        let person = &self.policy.people[author];
+        let key = judge::validity(&signature, person, self.keyring, Standing::Now, self.now).map_err(refused)?;
+        key.verify_pgp(&envelope.signed_bytes(), &signature).map_err(refused)?;
+        Ok(self.seal(statement, &signature))
+    }
+
+    /// What an envelope says, if its author is one of the policy's people and its signature is by a key of theirs, as
+    /// far as its words go: whether it is valid, and good, remains to be asked.
+    pub(crate) fn read(&self, envelope: &Envelope) -> Result<(Statement, PgpSignature), StatementRefusal> {
         let statement = Statement::from_exact(&envelope.payload)?;
         if statement.chain != self.chain {
             return Err(StatementRefusal::Chain {
@@ -125,15 +149,18 @@ impl<'a> Court<'a> {
             let (key, author) = (envelope.keyid.clone(), author.clone());
             return Err(StatementRefusal::NotTheAuthors { key, author });
         }
-        let key = judge::validity(&signature, person, self.keyring, Standing::Now, self.now).map_err(refused)?;
-        key.verify_pgp(&envelope.signed_bytes(), &signature).map_err(refused)?;
+        Ok((statement, signature))
+    }
+
+    /// Seals a statement whose signature is valid and good.
+    pub(crate) fn seal(&self, statement: Statement, signature: &PgpSignature) -> Verified<Statement> {
         let vouch = Vouch {
-            person: Some(author.clone()),
-            key: envelope.keyid.clone(),
+            person: Some(statement.author.clone()),
+            key: signature.issuer().clone().into(),
             signed_at: Some(signature.created()),
         };
         let evidence = self.evidence(role("author"), 1, vec![vouch]);
-        Ok(Verified::new(statement, evidence))
+        Verified::new(statement, evidence)
     }
 
     pub(crate) fn evidence(&self, role: attestation::RoleName, needed: u32, vouches: Vec<Vouch>) -> Evidence {

@@ -11,7 +11,7 @@ use attestation::{
 };
 
 use crate::{
-    keyring::Keyring,
+    keyring::{CertificateRefusal, Keyring},
     root::{CANDIDATE_WINDOW, owner},
     seal::Vouch,
     signature::{KeyMaterial, SignatureRefusal, foreign},
@@ -131,7 +131,25 @@ pub(crate) fn validity(
     standing: Standing,
     now: Time,
 ) -> Result<KeyMaterial, SignatureRefusal> {
-    let found = signature.created();
+    let pinned = person.certificate;
+    if standing == Standing::Pinned {
+        standing_at(signature.created(), person, standing, now, |_| Ok(()))?;
+        return Ok(keyring.key_material(pinned, signature.issuer())?);
+    }
+    standing_at(signature.created(), person, standing, now, |at| {
+        keyring.signing_key(pinned, signature.issuer(), at)
+    })
+}
+
+/// The rule of [`validity`], where `key` says what the certificate makes of the key at a time. What it says last is
+/// returned.
+pub(crate) fn standing_at<T>(
+    found: Time,
+    person: &Person,
+    standing: Standing,
+    now: Time,
+    key: impl Fn(Time) -> Result<T, CertificateRefusal>,
+) -> Result<T, SignatureRefusal> {
     if found > now.plus(CLOCK_SKEW) {
         return Err(SignatureRefusal::FromTheFuture { found, now });
     }
@@ -145,13 +163,8 @@ pub(crate) fn validity(
             not_after: person.not_after,
         });
     }
-    let key = |at| keyring.signing_key(person.certificate, signature.issuer(), at);
-    let material = match standing {
-        Standing::Pinned => keyring.key_material(person.certificate, signature.issuer())?,
-        Standing::Then => key(found)?,
-        Standing::Now => key(found).and_then(|_| key(judged))?,
-    };
-    Ok(material)
+    let then = key(found)?;
+    if judged == found { Ok(then) } else { Ok(key(judged)?) }
 }
 
 /// How far clocks of honest machines differ.

@@ -21,10 +21,10 @@ use crate::{
 };
 
 /// A home directory of gpg's own, with its agent, which ends with it.
-struct Gpg(tempfile::TempDir);
+pub(crate) struct Gpg(tempfile::TempDir);
 
 impl Gpg {
-    fn new() -> Option<Self> {
+    pub(crate) fn new() -> Option<Self> {
         peer::has("gpg").then(|| {
             let home = tempfile::tempdir().unwrap();
             #[cfg(unix)]
@@ -33,11 +33,11 @@ impl Gpg {
         })
     }
 
-    fn home(&self) -> PathBuf {
+    pub(crate) fn home(&self) -> PathBuf {
         self.0.path().to_owned()
     }
 
-    fn run(&self, arguments: &[&str]) -> Output {
+    pub(crate) fn run(&self, arguments: &[&str]) -> Output {
         Command::new("gpg")
             .arg("--homedir")
             .arg(self.0.path())
@@ -54,29 +54,29 @@ impl Gpg {
             .unwrap()
     }
 
-    fn must(&self, arguments: &[&str]) -> Vec<u8> {
+    pub(crate) fn must(&self, arguments: &[&str]) -> Vec<u8> {
         let output = self.run(arguments);
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         output.stdout
     }
 
-    fn import(&self, certificate: &[u8]) {
+    pub(crate) fn import(&self, certificate: &[u8]) {
         let path = self.write("certificate", certificate);
         self.must(&["--import", &path]);
     }
 
-    fn write(&self, name: &str, bytes: &[u8]) -> String {
+    pub(crate) fn write(&self, name: &str, bytes: &[u8]) -> String {
         let path = self.0.path().join(name);
         fs::write(&path, bytes).unwrap();
         path.to_str().unwrap().to_owned()
     }
 
     /// A person whose private key only gpg has: a signing subkey of this algorithm.
-    fn person(&self, name: &str, algorithm: &str) -> TestPerson {
+    pub(crate) fn person(&self, name: &str, algorithm: &str) -> TestPerson {
         self.person_with(name, algorithm, &[], "2y")
     }
 
-    fn person_with(&self, name: &str, algorithm: &str, options: &[&str], valid: &str) -> TestPerson {
+    pub(crate) fn person_with(&self, name: &str, algorithm: &str, options: &[&str], valid: &str) -> TestPerson {
         let must = |arguments: &[&str]| self.must(&[options, arguments].concat());
         must(&["--quick-generate-key", name, "ed25519", "cert", "4y"]);
         let primary = self.fingerprints(name)[0].clone();
@@ -95,7 +95,7 @@ impl Gpg {
     }
 
     /// The certificate of `name` after gpg revoked its subkey for a reason (as gpg numbers them) at a faked time.
-    fn revoke_subkey(&self, name: &str, reason: &str, at: &str) -> Vec<u8> {
+    pub(crate) fn revoke_subkey(&self, name: &str, reason: &str, at: &str) -> Vec<u8> {
         let mut gpg = Command::new("gpg")
             .arg("--homedir")
             .arg(self.0.path())
@@ -120,7 +120,7 @@ impl Gpg {
         self.must(&["--export", name])
     }
 
-    fn fingerprints(&self, name: &str) -> Vec<String> {
+    pub(crate) fn fingerprints(&self, name: &str) -> Vec<String> {
         let listing = String::from_utf8(self.must(&["--with-colons", "--list-keys", name])).unwrap();
         let lines = listing.lines().filter(|line| line.starts_with("fpr:"));
         lines.map(|line| line.split(':').nth(9).unwrap().to_owned()).collect()
@@ -138,7 +138,7 @@ impl Drop for Gpg {
     }
 }
 
-fn now() -> Time {
+pub(crate) fn now() -> Time {
     let elapsed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     Time::from_unix(i64::try_from(elapsed.as_secs()).unwrap())
 }
@@ -381,7 +381,7 @@ fn soft_and_hard_revocations_made_by_gpg_subtract() {
 }
 
 /// As `--faked-system-time` takes it.
-fn gpg_time(time: Time) -> String {
+pub(crate) fn gpg_time(time: Time) -> String {
     time.to_string().replace(['-', ':', 'Z'], "")
 }
 

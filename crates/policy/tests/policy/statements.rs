@@ -1,6 +1,6 @@
 //! Statements: whose they are, and under which chain.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, num::NonZeroUsize};
 
 use attestation::{
     Content, Delta, Sha256Digest, StatementId,
@@ -9,8 +9,8 @@ use attestation::{
     statement::{Claim, DeltaVerdict, Review, Statement, Verdict},
 };
 use policy::{
-    SignatureRefusal, TrustedSet, Verified, keyring::CertificateRefusal, statements::StatementRefusal,
-    trusted_set::Judge,
+    Facts, SignatureRefusal, TrustedSet, Verified, jury::Work, keyring::CertificateRefusal,
+    statements::StatementRefusal, trusted_set::Judge,
 };
 use sequoia_openpgp::{Packet, serialize::MarshalInto as _, types::ReasonForRevocation};
 use testkit::TestChain;
@@ -322,4 +322,44 @@ fn a_statement_id_is_its_payloads_digest() {
     let chain = TestChain::new(NOW);
     let (said, envelope) = honest(&chain);
     assert_eq!(said.id(), StatementId::from_digest(Sha256Digest::of(&envelope.payload)));
+}
+
+/// Many at once, on two threads, with prepared keys and with what is known already: each as if judged alone.
+#[test]
+fn many_statements_at_once_are_judged_as_each_alone() {
+    let chain = TestChain::new(NOW);
+    let set = judged(&chain);
+    let court = set.court().unwrap();
+    let envelopes: Vec<_> = (0..150)
+        .map(|index: usize| {
+            let author = ["alice", "bob", "dave"][index % 3];
+            let said = statement(&chain, author, approval(None, Some(&format!("content {index}"))));
+            let mut envelope = envelope(&chain, author, index % 2, &said);
+            match index % 10 {
+                0 => *envelope.signature.last_mut().unwrap() ^= 1,
+                1 => envelope.payload[40] ^= 1,
+                2 => envelope.keyid = chain.person("carol").keys[0].clone().into(),
+                _ => {}
+            }
+            envelope
+        })
+        .collect();
+    let mut facts = Facts::default();
+    for _ in 0..2 {
+        let mut work = Work {
+            threads: NonZeroUsize::new(2).unwrap(),
+            facts: &mut facts,
+        };
+        let all = court.jury().verify_all(&envelopes, &mut work);
+        for (index, (together, envelope)) in all.iter().zip(&envelopes).enumerate() {
+            let alone = court.verify(envelope);
+            assert_eq!(together.is_ok(), index % 10 > 2, "{index}");
+            match (together, alone) {
+                (Ok(together), Ok(alone)) => assert_eq!(*together, alone),
+                (Err(together), Err(alone)) => assert_eq!(together.to_string(), alone.to_string()),
+                (together, alone) => panic!("{index}: {together:?} together, {alone:?} alone"),
+            }
+        }
+        assert_eq!(facts.len(), 105);
+    }
 }

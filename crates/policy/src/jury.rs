@@ -1,0 +1,201 @@
+//! Many signatures at once: each person's keys are understood, and each certificate asked, once.
+//!
+//! A [`Jury`] is the people of a court (or of a keyring without a chain) with their keys prepared, at one position: the
+//! policy of one root and one time. It [hears](Jury::hear) signed git objects, and verifies statements
+//! ([`Jury::verify_all`]). The rules are those of [`Court::verify`]; only the order of the work is another:
+//! signatures are sorted by key, so that a key's table of multiples is used while it is at hand, and shared out among
+//! threads.
+
+mod object;
+mod statements;
+mod work;
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::OnceLock,
+};
+
+use attestation::{
+    Fingerprint, KeyId, PersonName, Sha256Digest, Time,
+    chain::{Hardware, Person},
+    openpgp::{RawMaterial, SignaturePacket},
+};
+use data_encoding::HEXLOWER;
+
+use crate::{
+    facts::{Fact, Facts, fact},
+    keyring::{CertificateRefusal, Keyring, Timeline},
+    seal::Vouch,
+    signature::{
+        KeyMaterial, SignatureRefusal,
+        ed25519::{Multiples, TABLE_PAYS},
+    },
+    statements::Court,
+    trusted_set::judge::{Standing, standing_at},
+};
+
+pub use object::{Candidate, Heard, ObjectRefusal, Seen};
+pub use work::Work;
+
+/// People whose keys are prepared, at one position.
+pub struct Jury<'a> {
+    /// `None` for people who were taken from a keyring: they can be counted, and prove nothing.
+    court: Option<Court<'a>>,
+    now: Time,
+    people: BTreeMap<PersonName, Person>,
+    keys: Vec<PreparedKey<'a>>,
+    by_issuer: HashMap<[u8; 20], usize>,
+}
+
+struct PreparedKey<'a> {
+    person: PersonName,
+    id: KeyId,
+    material: Result<KeyMaterial, CertificateRefusal>,
+    /// [`KeyMaterial::encoding`].
+    encoding: Vec<u8>,
+    timeline: Timeline<'a>,
+    multiples: OnceLock<Multiples>,
+}
+
+/// A signature that waits for mathematics.
+struct Job<'a> {
+    /// Where its outcome belongs.
+    place: (usize, usize),
+    key: usize,
+    packet: SignaturePacket<'a>,
+    digest: [u8; 64],
+    length: usize,
+}
+
+impl<'a> Jury<'a> {
+    /// The people of a court's policy.
+    pub(crate) fn of_court(court: Court<'a>, keyring: &'a Keyring) -> Self {
+        let people = court.policy().people.clone();
+        Self::new(Some(court), people, keyring, court.now)
+    }
+
+    /// People without a chain, each by the digests of their certificates: whoever hands them in says who they are, so
+    /// what they vouch for can be counted ([`Heard::count`]) and is never proof.
+    pub fn of_keyring(people: &BTreeMap<PersonName, Sha256Digest>, keyring: &'a Keyring, now: Time) -> Self {
+        let entry = |(name, pinned): (&PersonName, &Sha256Digest)| {
+            let person = Person {
+                certificate: *pinned,
+                keys: keyring.all_keys(*pinned),
+                not_after: Time::from_unix(i64::MAX),
+                hardware: Hardware::None,
+            };
+            (name.clone(), person)
+        };
+        Self::new(None, people.iter().map(entry).collect(), keyring, now)
+    }
+
+    fn new(court: Option<Court<'a>>, people: BTreeMap<PersonName, Person>, keyring: &'a Keyring, now: Time) -> Self {
+        let mut keys = Vec::new();
+        let mut by_issuer = HashMap::new();
+        for (name, person) in &people {
+            for key in &person.keys {
+                by_issuer.insert(raw_fingerprint(key), keys.len());
+                let material = keyring.key_material(person.certificate, key);
+                keys.push(PreparedKey {
+                    person: name.clone(),
+                    id: key.clone().into(),
+                    encoding: material.as_ref().map(KeyMaterial::encoding).unwrap_or_default(),
+                    material,
+                    timeline: Timeline::new(keyring, person.certificate, key.clone()),
+                    multiples: OnceLock::new(),
+                });
+            }
+        }
+        Self {
+            court,
+            now,
+            people,
+            keys,
+            by_issuer,
+        }
+    }
+
+    /// The key that is said to have signed, if its certificate and the policy let it sign at the signature's date, and
+    /// now: everything but the mathematics.
+    fn admissible(&self, packet: &SignaturePacket<'_>) -> Result<usize, SignatureRefusal> {
+        let index = *self.by_issuer.get(packet.issuer()).ok_or(SignatureRefusal::NotInRole)?;
+        let key = &self.keys[index];
+        let person = &self.people[&key.person];
+        standing_at(packet.created(), person, Standing::Now, self.now, |at| {
+            key.timeline.at(at)
+        })?;
+        match &key.material {
+            Ok(_) => Ok(index),
+            Err(refusal) => Err(refusal.clone().into()),
+        }
+    }
+
+    fn vouch(&self, key: usize, signed_at: Time) -> Vouch {
+        let key = &self.keys[key];
+        Vouch {
+            person: Some(key.person.clone()),
+            key: key.id.clone(),
+            signed_at: Some(signed_at),
+        }
+    }
+
+    /// Calls `good` for each job whose signature is good, and adds new facts to `learnt`. `jobs` are sorted by key here.
+    fn calculate(&self, jobs: &mut [Job<'_>], facts: &Facts, learnt: &mut Vec<Fact>, mut good: impl FnMut(&Job<'_>)) {
+        jobs.sort_by_key(|job| job.key);
+        for of_key in jobs.chunk_by(|a, b| a.key == b.key) {
+            let Some(key) = of_key.first().map(|job| &self.keys[job.key]) else {
+                continue;
+            };
+            let many = of_key.len() >= TABLE_PAYS;
+            for job in of_key {
+                let digest = &job.digest[..job.length];
+                let fact = fact(&key.encoding, digest, job.packet.material());
+                if facts.contains(&fact) {
+                    good(job);
+                } else if key.verify(&job.packet, digest, many).is_ok() {
+                    learnt.push(fact);
+                    good(job);
+                }
+            }
+        }
+    }
+}
+
+impl PreparedKey<'_> {
+    fn verify(&self, packet: &SignaturePacket<'_>, digest: &[u8], many: bool) -> Result<(), SignatureRefusal> {
+        let material = self.material.as_ref().map_err(Clone::clone)?;
+        match (material, packet.material()) {
+            (KeyMaterial::PgpEd25519(key), RawMaterial::Ed25519(raw)) if many || self.multiples.get().is_some() => {
+                let multiples = self.multiples.get_or_init(|| Multiples::for_key(key));
+                multiples.verify(key, digest, raw)
+            }
+            (material, raw) => material.verify_digest(packet.hash(), digest, raw),
+        }
+    }
+}
+
+impl<'a> Job<'a> {
+    fn new(place: (usize, usize), key: usize, packet: SignaturePacket<'a>, document: &[&[u8]]) -> Self {
+        let mut digest = [0; 64];
+        let length = packet.digest(document, &mut digest).len();
+        Self {
+            place,
+            key,
+            packet,
+            digest,
+            length,
+        }
+    }
+}
+
+fn raw_fingerprint(fingerprint: &Fingerprint) -> [u8; 20] {
+    let bytes = HEXLOWER.decode(fingerprint.as_str().as_bytes());
+    bytes
+        .ok()
+        .and_then(|bytes| bytes.try_into().ok())
+        .expect("a fingerprint is 40 hexadecimal digits")
+}
+
+fn key_id(issuer: &[u8; 20]) -> KeyId {
+    HEXLOWER.encode(issuer).parse().expect("a fingerprint is a key id")
+}
