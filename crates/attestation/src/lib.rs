@@ -10,12 +10,14 @@
 //! * [`chain`]: the policy that a root carries, and what a release says of itself.
 //! * [`dsse`], [`statement`]: in-toto statements of people.
 //! * [`openpgp`], [`git`]: their signatures, also those in git.
+//! * [`note`]: signatures over commits in git notes.
 
 pub mod canonical;
 pub mod chain;
 pub mod dsse;
 pub mod git;
 pub mod names;
+pub mod note;
 pub mod openpgp;
 pub mod pending;
 pub mod statement;

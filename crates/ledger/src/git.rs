@@ -1,7 +1,8 @@
 //! The user's own git as a process: the only thing here that talks to a remote.
 //!
-//! It runs without a prompt, without hooks where we only receive, with every refspec spelled out, and in an
-//! environment that is handed in. How long it may take is the user's business.
+//! It runs without a prompt, without hooks and other programs that a repository's configuration names, over transports
+//! that are listed, with every refspec spelled out, and in an environment that is handed in. How long it may take is the
+//! user's business. What only the user can mean (`core.sshCommand`, credential helpers, `url.….insteadOf`) is theirs.
 
 use std::{
     collections::BTreeMap,
@@ -13,10 +14,12 @@ use std::{
 
 /// The variables that point git at another repository, or other objects, than it is given
 /// (`git rev-parse --local-env-vars`). They are set where we are called from a hook or an alias.
-const UNWANTED: [&str; 15] = [
+const UNWANTED: [&str; 17] = [
+    "GIT_ALLOW_PROTOCOL",
     "GIT_ALTERNATE_OBJECT_DIRECTORIES",
     "GIT_COMMON_DIR",
     "GIT_DIR",
+    "GIT_EXEC_PATH",
     "GIT_GRAFT_FILE",
     "GIT_IMPLICIT_WORK_TREE",
     "GIT_INDEX_FILE",
@@ -29,6 +32,22 @@ const UNWANTED: [&str; 15] = [
     "GIT_REPLACE_REF_BASE",
     "GIT_SHALLOW_FILE",
     "GIT_WORK_TREE",
+];
+
+/// Transports that git may use: those that say who answers, and the local disk. In particular not `ext::`, which runs
+/// any command, and no remote helper that happens to be installed.
+const TRANSPORTS: &str = "https:ssh:file";
+
+/// What every run has, whatever the repository's or the user's configuration says. A push runs no hook either: the
+/// ledger is no branch that a `pre-push` hook was written for.
+const HARDENED: [&str; 7] = [
+    "protocol.ext.allow=never",
+    "core.hooksPath=/dev/null",
+    "core.fsmonitor=false",
+    "core.quotePath=true",
+    "fetch.bundleURI=",
+    "fetch.writeCommitGraph=false",
+    "submodule.recurse=false",
 ];
 
 /// The user's git, in a given environment.
@@ -66,6 +85,8 @@ impl Git {
         // A prompt would wait for ever where nobody reads it; messages are for errors, in one language.
         environment.insert("GIT_TERMINAL_PROMPT".into(), "0".into());
         environment.insert("LC_ALL".into(), "C".into());
+        environment.insert("GIT_ALLOW_PROTOCOL".into(), TRANSPORTS.into());
+        environment.insert("GIT_NO_REPLACE_OBJECTS".into(), "1".into());
         Self { environment }
     }
 
@@ -82,7 +103,7 @@ impl Git {
             .env_clear()
             .envs(&self.environment)
             .current_dir(repo)
-            .args(["-c", "protocol.ext.allow=never", "-c", "core.quotePath=true"])
+            .args(HARDENED.iter().flat_map(|setting| ["-c", setting]))
             .args(options)
             .arg(command)
             .args(arguments)

@@ -3,78 +3,24 @@
 //! The remote is any git repository that people can reach. What it says is merged, never obeyed: a branch
 //! that was cut short, emptied or replaced there takes nothing away here.
 
-use std::{fmt, path::Path};
+use std::path::Path;
 
-use attestation::Sha256Digest;
-use gix::{ObjectId, refs::transaction::PreviousValue};
+use gix::ObjectId;
 
 use crate::{
     author::Author,
-    branch::{Moved, set_reference},
-    git::{self, Git, GitError},
+    branch::Moved,
+    git::{Git, GitError},
     merge::{MergeError, Merged},
     path::LedgerPath,
-    store::{BRANCH, Ledger, OpenError, ReadError, WriteError, open_repository, reading, writing},
+    remote::{Fetched, Remote, RemoteRef},
+    store::{BRANCH, Ledger, OpenError, ReadError, WriteError, open_repository},
     union::Resolutions,
 };
 
 /// How often fetch, merge and push are tried when others push at the same time. With three who never pause,
 /// one loses that often once in ten thousand exchanges.
 const ROUNDS: u32 = 24;
-
-/// What every fetch has: no tags, no submodules, nothing pruned, nothing else updated; objects checked.
-const FETCH: [&str; 7] = [
-    "--quiet",
-    "--no-tags",
-    "--no-recurse-submodules",
-    "--no-prune",
-    "--no-write-fetch-head",
-    "--no-auto-maintenance",
-    "--refmap=",
-];
-
-/// A remote: a name from git's configuration, a URL, or a path.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Remote(String);
-
-/// Why a text cannot be a remote.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("expected a remote's name, URL or path, found {found:?}")]
-pub struct RemoteError {
-    /// The text that was read.
-    pub found: String,
-}
-
-impl Remote {
-    /// Reads a remote. One that git would take for an option is refused.
-    pub fn new(text: &str) -> Result<Self, RemoteError> {
-        if text.is_empty() || text.starts_with('-') || text.chars().any(char::is_control) {
-            Err(RemoteError { found: text.to_owned() })
-        } else {
-            Ok(Self(text.to_owned()))
-        }
-    }
-
-    /// Where its ledger is remembered. A URL or path has a name made from its digest.
-    fn tracking_ref(&self) -> String {
-        let plain = self
-            .0
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
-        let name = if plain {
-            self.0.clone()
-        } else {
-            format!("at-{}", &Sha256Digest::of(&self.0).to_string()[..16])
-        };
-        format!("refs/touchstone/remotes/{name}/ledger")
-    }
-}
-
-impl fmt::Display for Remote {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
 
 /// What an exchange did.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -149,12 +95,6 @@ pub enum JoinError {
     Sync(#[from] SyncError),
 }
 
-/// What a fetch brought.
-struct Fetched {
-    theirs: ObjectId,
-    rewritten_from: Option<ObjectId>,
-}
-
 impl Ledger {
     /// Takes over the ledger of `remote` in the repository at `path`. If there is one already, both are merged
     /// when next they are synced.
@@ -167,7 +107,7 @@ impl Ledger {
         if ledger.try_head().map_err(OpenError::from)?.is_some() {
             return Ok(ledger);
         }
-        let fetched = ledger.fetch(git, remote)?;
+        let fetched = ledger.remote_branch(git, remote).fetch()?;
         let Fetched { theirs, .. } = fetched.ok_or_else(|| JoinError::NoLedgerThere { remote: remote.clone() })?;
         match ledger.move_branch(None, theirs, author).map_err(SyncError::from)? {
             Moved::Yes | Moved::No { found: Some(_), .. } => Ok(ledger),
@@ -191,7 +131,7 @@ impl Ledger {
             rewritten_from: None,
             pushed: false,
         };
-        if let Some(fetched) = self.fetch(git, remote)? {
+        if let Some(fetched) = self.remote_branch(git, remote).fetch()? {
             self.take_in(&mut synced, &fetched, remote, author, resolutions)?;
         }
         Ok(synced)
@@ -213,9 +153,10 @@ impl Ledger {
             rewritten_from: None,
             pushed: false,
         };
+        let branch = self.remote_branch(git, remote);
         let mut round = 1;
         loop {
-            let fetched = self.fetch(git, remote)?;
+            let fetched = branch.fetch()?;
             let theirs = fetched.as_ref().map(|fetched| fetched.theirs);
             match &fetched {
                 Some(fetched) => self.take_in(&mut synced, fetched, remote, author, resolutions)?,
@@ -224,13 +165,13 @@ impl Ledger {
             if theirs == Some(synced.head) {
                 return Ok(synced);
             }
-            let Err(refusal) = self.push(git, remote, synced.head, author)? else {
+            let Err(refusal) = branch.push(synced.head, author)? else {
                 synced.pushed = true;
                 return Ok(synced);
             };
             // A refusal is somebody else's push only if there is something new.
-            if self.tip(git, remote)? == theirs {
-                return Err(at(remote)(refusal));
+            if branch.tip()? == theirs {
+                return Err(branch.refused(refusal));
             }
             if round == ROUNDS {
                 return Err(SyncError::Busy {
@@ -274,98 +215,7 @@ impl Ledger {
         Ok(())
     }
 
-    /// Fetches the remote's branch into its tracking ref; `None` if the remote has no such branch.
-    fn fetch(&self, git: &Git, remote: &Remote) -> Result<Option<Fetched>, SyncError> {
-        let tracking = remote.tracking_ref();
-        let before = self.tracked(&tracking)?;
-        let Some(tip) = self.tip(git, remote)? else {
-            return Ok(None);
-        };
-        if before != Some(tip) {
-            let refspec = format!("+{BRANCH}:{tracking}");
-            let mut arguments = FETCH.to_vec();
-            arguments.extend(["--", &remote.0, &refspec]);
-            let options = ["-c", "core.hooksPath=/dev/null", "-c", "fetch.fsckObjects=true"];
-            self.git(git, remote, &options, "fetch", &arguments)?
-                .map_err(at(remote))?;
-        }
-        let theirs = self.tracked(&tracking)?.unwrap_or(tip);
-        let rewritten_from = match before {
-            Some(before) if self.merge_base(before, theirs)? != Some(before) => Some(before),
-            _ => None,
-        };
-        Ok(Some(Fetched { theirs, rewritten_from }))
+    fn remote_branch<'a>(&'a self, git: &'a Git, remote: &'a Remote) -> RemoteRef<'a> {
+        RemoteRef::new(&self.repo, git, remote, BRANCH, "ledger")
     }
-
-    /// The commit of the remote's branch.
-    fn tip(&self, git: &Git, remote: &Remote) -> Result<Option<ObjectId>, SyncError> {
-        let output = self
-            .git(
-                git,
-                remote,
-                &[],
-                "ls-remote",
-                &["--quiet", "--refs", "--", &remote.0, BRANCH],
-            )?
-            .map_err(at(remote))?;
-        // The pattern also matches a tail of a longer name.
-        Ok(String::from_utf8_lossy(&output)
-            .lines()
-            .filter_map(|line| line.split_once('\t'))
-            .find(|(_, name)| *name == BRANCH)
-            .and_then(|(id, _)| ObjectId::from_hex(id.as_bytes()).ok()))
-    }
-
-    /// Pushes `commit`; the inner error is git's refusal.
-    fn push(
-        &self,
-        git: &Git,
-        remote: &Remote,
-        commit: ObjectId,
-        author: &Author,
-    ) -> Result<Result<(), GitError>, SyncError> {
-        let refspec = format!("{commit}:{BRANCH}");
-        let arguments = [
-            "--quiet",
-            "--no-follow-tags",
-            "--recurse-submodules=no",
-            "--",
-            &remote.0,
-            &refspec,
-        ];
-        if let Err(refusal) = self.git(git, remote, &[], "push", &arguments)? {
-            return Ok(Err(refusal));
-        }
-        set_reference(&self.repo, &remote.tracking_ref(), commit, PreviousValue::Any, author)
-            .map_err(|source| writing("the tracking ref")(*source))?;
-        Ok(Ok(()))
-    }
-
-    fn tracked(&self, name: &str) -> Result<Option<ObjectId>, ReadError> {
-        let found = self.repo.try_find_reference(name).map_err(reading(name.to_owned()))?;
-        Ok(found.and_then(|reference| reference.target().try_id().map(ToOwned::to_owned)))
-    }
-
-    /// Runs git in this repository; the inner error is its failure.
-    fn git(
-        &self,
-        git: &Git,
-        remote: &Remote,
-        options: &[&str],
-        command: &str,
-        arguments: &[&str],
-    ) -> Result<Result<Vec<u8>, GitError>, SyncError> {
-        let directory = self.repo.workdir().unwrap_or_else(|| self.repo.git_dir());
-        let output = git.run(directory, options, command, arguments).map_err(at(remote))?;
-        Ok(if output.status.success() {
-            Ok(output.stdout)
-        } else {
-            Err(git::failed(command, &output))
-        })
-    }
-}
-
-fn at(remote: &Remote) -> impl FnOnce(GitError) -> SyncError {
-    let remote = remote.clone();
-    move |source| SyncError::Git { remote, source }
 }
