@@ -28,8 +28,11 @@ pub struct PolicyDocument {
     pub people: BTreeMap<PersonName, Person>,
     /// Who may do what. `root` is always there.
     pub roles: BTreeMap<RoleName, PeopleRole>,
-    /// What is published.
+    /// What is published; nothing for a chain that only says who commits to a repository.
     pub channels: BTreeMap<ChannelName, ChannelPolicy>,
+    /// Who commits to the repository that the ledger lies in; absent where nobody's commits are taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repository: Option<RepositoryPolicy>,
     /// What a change needs; the first rule that matches decides, the last one matches everything.
     pub rules: Vec<ReviewRule>,
     /// How long what the online key signs, and the top-level targets, stay current.
@@ -101,7 +104,18 @@ pub struct ChannelPolicy {
     pub binary_cache_url: Option<String>,
 }
 
-/// Who signs a release, and how many of them it takes.
+/// A repository's own history: from where on it is judged, and who may add to it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RepositoryPolicy {
+    /// The commit up to which the people who sign this root vouch for the history. In the first root nothing before it
+    /// is looked at; in a later one it also ends what the root before governs.
+    pub introduction: GitOid,
+    /// Who signs each commit since, and how many of them.
+    pub commits: ReleaseRole,
+}
+
+/// Who signs a release (or a commit), and how many of them it takes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ReleaseRole {

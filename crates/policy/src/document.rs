@@ -108,6 +108,10 @@ pub fn check(policy: &PolicyDocument) -> Result<(), PolicyRefusal> {
             positive(&format!("channels.{name}.{what}"), duration)?;
         }
     }
+    if let Some(repository) = &policy.repository {
+        let people = members(policy, &repository.commits.role)?.len();
+        threshold_within("repository.commits", repository.commits.threshold, people, people)?;
+    }
     let freshness = &policy.freshness;
     positive("freshness.root", freshness.root)?;
     positive("freshness.targets", freshness.targets)?;
@@ -258,6 +262,8 @@ fn check_rules(policy: &PolicyDocument) -> Result<(), PolicyRefusal> {
         }
     }
     match policy.rules.last() {
+        // Rules are about what channels import.
+        None if policy.channels.is_empty() => Ok(()),
         Some(last) if matches_everything(last) => Ok(()),
         _ => Err(PolicyRefusal::NoCatchAll),
     }

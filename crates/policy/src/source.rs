@@ -4,7 +4,10 @@ use std::{collections::BTreeMap, str::FromStr};
 
 use attestation::{
     ChainId, ChannelName, Class, Fingerprint, PersonName, RoleName, Seconds, Sha256Digest, Time,
-    chain::{ChannelPolicy, Freshness, Hardware, Lacking, PeopleRole, Person, PolicyDocument, ReleaseRole, ReviewRule},
+    chain::{
+        ChannelPolicy, Freshness, Hardware, Lacking, PeopleRole, Person, PolicyDocument, ReleaseRole, RepositoryPolicy,
+        ReviewRule,
+    },
     unit::FindingLevel,
 };
 use serde::Deserialize;
@@ -33,7 +36,10 @@ struct Source {
     online_key: String,
     people: BTreeMap<PersonName, SourcePerson>,
     roles: BTreeMap<RoleName, PeopleRole>,
+    #[serde(default)]
     channels: BTreeMap<ChannelName, SourceChannel>,
+    repository: Option<RepositoryPolicy>,
+    #[serde(default)]
     rules: Vec<SourceRule>,
     #[serde(default)]
     freshness: SourceFreshness,
@@ -151,6 +157,7 @@ pub fn read(text: &str, chain: Option<ChainId>) -> Result<PolicyDocument, Source
         people,
         roles: source.roles,
         channels,
+        repository: source.repository,
         rules: rules.collect(),
         freshness,
         online_key: source.online_key,
