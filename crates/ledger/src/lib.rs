@@ -12,14 +12,21 @@
 //! * [`Ledger`]: opening, making, adding; [`Ledger::merge`] and [`Ledger::sync`].
 //! * [`Snapshot`]: one commit of the ledger, read lazily.
 //! * [`sequence`]: whether somebody's statements are all there.
+//! * [`history`]: a repository's own commits and tags; [`notes`]: what is signed beside them; [`authenticate`]: whether
+//!   those who may made them.
 
+pub mod authenticate;
 mod author;
 mod branch;
+mod courts;
 mod durable;
 mod file;
 pub mod git;
+pub mod history;
 mod merge;
+pub mod notes;
 mod path;
+mod remote;
 pub mod sequence;
 mod snapshot;
 mod store;
@@ -27,12 +34,15 @@ mod sync;
 mod union;
 
 pub use author::{Author, AuthorError};
+pub use courts::Courts;
 pub use file::{
     ContentError, KeyringFile, MetadataFile, NewFile, ProposalFile, RootFile, SignatureFile, StatementFile,
 };
+pub use history::{History, HistoryError};
 pub use merge::{MergeError, Merged, Way};
 pub use path::{LedgerPath, LedgerPathError};
+pub use remote::{Remote, RemoteError};
 pub use snapshot::{Listing, Problem, Snapshot};
 pub use store::{AddError, BRANCH, CreateError, Ledger, OpenError, ReadError, WriteError};
-pub use sync::{JoinError, Remote, RemoteError, SyncError, Synced};
+pub use sync::{JoinError, SyncError, Synced};
 pub use union::{Conflict, Resolutions, Side};

@@ -2,12 +2,14 @@
 
 pub mod bench;
 pub mod chain;
+pub mod git;
 pub mod peer;
 pub mod people;
 pub mod tarball;
 pub mod world;
 
 pub use chain::TestChain;
+pub use git::Repo;
 pub use people::TestPerson;
 pub use tarball::ChannelTarball;
 pub use world::World;

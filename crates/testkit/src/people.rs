@@ -3,7 +3,13 @@
 use std::time::Duration;
 
 use attestation::{Fingerprint, PersonName, Sha256Digest, Time};
-use sequoia_openpgp::{Cert, parse::Parse as _, serialize::MarshalInto as _};
+use sequoia_openpgp::{
+    Cert, Packet,
+    packet::signature::SignatureBuilder,
+    parse::Parse as _,
+    serialize::MarshalInto as _,
+    types::{HashAlgorithm, SignatureType},
+};
 use signer::software::{self, SoftwareSigner};
 
 /// A person with a certificate of one certifying primary key and two signing subkeys.
@@ -75,5 +81,33 @@ impl TestPerson {
     /// If there is no such subkey.
     pub fn signer(&self, index: usize, at: Time) -> SoftwareSigner {
         SoftwareSigner::from_bytes(&self.secret, Some(&self.keys[index]), at).expect("a signing subkey")
+    }
+
+    /// A binary signature packet over these bytes, of the person's `index`th signing subkey, dated `at`: what gpg makes
+    /// for git. (People sign [`signer::Document`]s; this is for what other programs hand them.)
+    ///
+    /// # Panics
+    /// If there is no such subkey.
+    pub fn sign_bytes(&self, index: usize, at: Time, bytes: &[u8]) -> Vec<u8> {
+        let cert = Cert::from_bytes(&self.secret).expect("a key");
+        let wanted = self.keys[index].as_str();
+        let key = cert
+            .keys()
+            .secret()
+            .find(|key| key.key().fingerprint().to_hex().to_lowercase() == wanted);
+        let mut pair = key
+            .expect("the subkey")
+            .key()
+            .clone()
+            .into_keypair()
+            .expect("a private key");
+        let at = std::time::UNIX_EPOCH + Duration::from_secs(u64::try_from(at.unix()).unwrap_or(0));
+        let signature = SignatureBuilder::new(SignatureType::Binary)
+            .set_hash_algo(HashAlgorithm::SHA256)
+            .set_signature_creation_time(at)
+            .and_then(|builder| builder.sign_message(&mut pair, bytes));
+        Packet::from(signature.expect("a signature"))
+            .to_vec()
+            .expect("a packet")
     }
 }

@@ -1,0 +1,416 @@
+//! Whether the history of a commit was made by those who may, from an introduction on.
+//!
+//! Every commit that the target reaches and the introduction does not is judged at its position: under the root that was
+//! in force when the people of the next root (or of a release) vouched for the history up to there, and those after the
+//! last such place under the newest root, now. So somebody who was removed, or whose key was found, adds nothing to a
+//! branch that forked before, whatever dates the commits have. What was imported from upstream is not judged commit by
+//! commit: whoever merges it signs the merge, and the import has its own statement.
+//!
+//! Who may is `policy`'s to say ([`Jury`]); this walks and reports.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    num::NonZeroUsize,
+    sync::mpsc,
+    thread,
+};
+
+use attestation::{GitOid, PersonName, RoleName, git::Note};
+use gix::ObjectId;
+use policy::{
+    Facts,
+    jury::{Candidate, Heard, Jury, ObjectRefusal, Work},
+};
+
+use crate::history::{History, HistoryError, Node, Reach};
+
+/// How many commits are judged at once.
+const PIECE: usize = 8 << 10;
+
+/// How many such pieces may wait, in memory, for those who judge.
+const AHEAD: usize = 8;
+
+/// A stretch of history, and who may have made it.
+pub struct Position<'j> {
+    /// The version of the root that governs it.
+    pub root_version: u64,
+    /// The people of that root, at the time at which the stretch was closed (or now).
+    pub jury: Jury<'j>,
+    /// Which role signs commits, and how many of its people; `None` if that root lets nobody commit.
+    pub committers: Option<(RoleName, u32)>,
+    /// The commit up to which history belongs here; `None` for the last position.
+    pub through: Option<ObjectId>,
+}
+
+/// What is asked.
+pub struct Question<'a> {
+    /// The commit that is trusted for reasons of the asker's own.
+    pub introduction: ObjectId,
+    /// The commit that is asked about.
+    pub target: ObjectId,
+    /// From the oldest to the newest; at least one, and the last one has no end.
+    pub positions: &'a [Position<'a>],
+    /// Commits of upstream that people imported.
+    pub imported: &'a BTreeSet<ObjectId>,
+    /// How many threads may work.
+    pub threads: NonZeroUsize,
+}
+
+/// What was found.
+#[derive(Debug, Default)]
+pub struct Report {
+    /// How many commits were judged.
+    pub commits: usize,
+    /// How many commits each person signed.
+    pub signers: BTreeMap<PersonName, usize>,
+    /// How many commits were judged under which root.
+    pub roots: BTreeMap<u64, usize>,
+    /// The imports on which the judged commits rest.
+    pub imports: BTreeSet<ObjectId>,
+    /// Where the chain of trust breaks, the oldest first; empty if it does not.
+    pub breaks: Vec<Break>,
+}
+
+/// A commit that nobody who might has made.
+#[derive(Debug)]
+pub struct Break {
+    /// The commit.
+    pub commit: ObjectId,
+    /// The first line of its message.
+    pub subject: String,
+    /// The root under which it was judged.
+    pub root_version: u64,
+    /// Why it does not count.
+    pub reason: BreakReason,
+    /// Another root of this chain under which it would count.
+    pub would_count_under: Option<u64>,
+    /// Whether every judged commit before it counts: what is wrong begins here.
+    pub is_first: bool,
+}
+
+/// Why a commit does not count.
+#[derive(Debug, thiserror::Error)]
+pub enum BreakReason {
+    /// Too few people signed it.
+    #[error(transparent)]
+    Refused(#[from] ObjectRefusal),
+    /// Not a commit as git writes it.
+    #[error("the commit is not one that is taken")]
+    Object(#[from] attestation::git::GitObjectError),
+    /// The root lets nobody commit.
+    #[error("root {root_version} lets nobody commit (it has no [repository])")]
+    Nobody {
+        /// The root.
+        root_version: u64,
+    },
+}
+
+/// Why a question has no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum AuthenticateError {
+    /// The target is older than what is trusted.
+    #[error(
+        "{target} is an ancestor of the introduction {introduction}: it was before anybody could be held to a policy"
+    )]
+    Ancestor {
+        /// The commit that is asked about.
+        target: ObjectId,
+        /// The introduction.
+        introduction: ObjectId,
+    },
+    /// The target parted from what is trusted.
+    #[error("{target} does not descend from the introduction {introduction}: they parted before it")]
+    Sibling {
+        /// The commit that is asked about.
+        target: ObjectId,
+        /// The introduction.
+        introduction: ObjectId,
+    },
+    /// The target has nothing to do with what is trusted.
+    #[error("{target} has no history in common with the introduction {introduction}")]
+    Unrelated {
+        /// The commit that is asked about.
+        target: ObjectId,
+        /// The introduction.
+        introduction: ObjectId,
+    },
+    /// There is no position to judge at.
+    #[error("no root says who may commit")]
+    NoPosition,
+    /// The history cannot be read.
+    #[error(transparent)]
+    History(#[from] HistoryError),
+}
+
+/// Judges every commit from the introduction to the target.
+pub fn authenticate(
+    history: &History,
+    question: &Question<'_>,
+    facts: &mut Facts,
+) -> Result<Report, AuthenticateError> {
+    let newest = question.positions.last().ok_or(AuthenticateError::NoPosition)?;
+    let mut excluded = vec![question.introduction];
+    for import in question.imported {
+        // A statement may name a commit that this clone never fetched; then nothing here rests on it.
+        if history.has(*import) {
+            excluded.push(*import);
+        }
+    }
+    let noted = history.noted().map_err(HistoryError::from)?;
+    let mut bench = Bench {
+        history: history.clone(),
+        noted,
+        threads: question.threads,
+        facts,
+    };
+    // While one thread reads, others judge as if all belonged to the newest position, where most do.
+    let (sender, receiver) = mpsc::sync_channel::<Vec<Read>>(AHEAD);
+    let (reach, mut judged) = thread::scope(|scope| {
+        let judging = scope.spawn(move || -> Result<_, AuthenticateError> {
+            let mut judged = HashMap::new();
+            for piece in receiver {
+                bench.judge(newest, &piece, &mut judged)?;
+            }
+            Ok((bench, judged))
+        });
+        let mut piece = Vec::with_capacity(PIECE);
+        let reach = history.reach(question.target, &excluded, |id, bytes| {
+            piece.push((id, bytes.to_vec()));
+            if piece.len() == PIECE {
+                // A judge that is gone has a reason, which is met below.
+                let _ = sender.send(std::mem::replace(&mut piece, Vec::with_capacity(PIECE)));
+            }
+        });
+        let _ = sender.send(piece);
+        drop(sender);
+        let judged = judging
+            .join()
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+        Ok::<_, AuthenticateError>((reach?, judged))
+    })?;
+    relation(history, question, &reach)?;
+    let (mut bench, mut outcomes) = (judged.0, std::mem::take(&mut judged.1));
+
+    let ends: Vec<_> = question
+        .positions
+        .iter()
+        .filter_map(|position| position.through)
+        .collect();
+    let positions = reach.positions(&ends);
+    for (index, position) in question.positions.iter().enumerate().take(ends.len()) {
+        let belong = reach.nodes().iter().zip(&positions).filter(|(_, at)| **at == index);
+        let belong: Vec<&Node> = belong.map(|(node, _)| node).collect();
+        for piece in belong.chunks(PIECE) {
+            let read = bench.read(piece)?;
+            bench.judge(position, &read, &mut outcomes)?;
+        }
+    }
+
+    let mut report = Report {
+        commits: reach.nodes().len(),
+        imports: reach.edge().intersection(question.imported).copied().collect(),
+        ..Report::default()
+    };
+    let mut refused = BTreeMap::new();
+    for node in reach.nodes() {
+        let Some(outcome) = outcomes.remove(&node.id) else {
+            return Err(HistoryError::Missing { id: node.id }.into());
+        };
+        *report.roots.entry(outcome.root_version).or_default() += 1;
+        for person in outcome.signers {
+            *report.signers.entry(person).or_default() += 1;
+        }
+        if let Some(reason) = outcome.refused {
+            refused.insert(node.id, (outcome.root_version, reason));
+        }
+    }
+    // Those that only their dates left among the judged ones.
+    for commit in history.ancestors_among(&excluded, &refused.keys().copied().collect())? {
+        if let Some((root_version, _)) = refused.remove(&commit) {
+            report.commits -= 1;
+            *report.roots.entry(root_version).or_default() -= 1;
+        }
+    }
+    report.breaks = breaks(history, question, &reach, refused)?;
+    Ok(report)
+}
+
+/// A commit and its bytes.
+type Read = (ObjectId, Vec<u8>);
+
+/// What was found about one commit.
+struct Judged {
+    root_version: u64,
+    signers: Vec<PersonName>,
+    refused: Option<BreakReason>,
+}
+
+struct Bench<'f> {
+    history: History,
+    noted: BTreeSet<ObjectId>,
+    threads: NonZeroUsize,
+    facts: &'f mut Facts,
+}
+
+impl Bench<'_> {
+    fn judge(
+        &mut self,
+        position: &Position<'_>,
+        piece: &[Read],
+        judged: &mut HashMap<ObjectId, Judged>,
+    ) -> Result<(), AuthenticateError> {
+        let mut notes = BTreeMap::new();
+        for (id, _) in piece.iter().filter(|(id, _)| self.noted.contains(id)) {
+            notes.insert(*id, self.history.note_lines(*id).map_err(HistoryError::from)?);
+        }
+        let root_version = position.root_version;
+        let mut candidates = Vec::with_capacity(piece.len());
+        for (id, bytes) in piece {
+            match candidate(*id, bytes, &notes) {
+                Ok(candidate) => candidates.push(candidate),
+                Err(error) => {
+                    let refused = Some(error.into());
+                    let signers = Vec::new();
+                    judged.insert(
+                        *id,
+                        Judged {
+                            root_version,
+                            signers,
+                            refused,
+                        },
+                    );
+                }
+            }
+        }
+        let mut work = Work {
+            threads: self.threads,
+            facts: self.facts,
+        };
+        for (heard, candidate) in position.jury.hear(&candidates, &mut work).iter().zip(&candidates) {
+            let outcome = Judged {
+                root_version,
+                signers: heard.signers().into_iter().cloned().collect(),
+                refused: verdict(position, heard).err(),
+            };
+            judged.insert(object_id(candidate.id()), outcome);
+        }
+        Ok(())
+    }
+
+    fn read(&self, nodes: &[&Node]) -> Result<Vec<Read>, HistoryError> {
+        let mut all = Vec::with_capacity(nodes.len());
+        for node in nodes {
+            let mut bytes = Vec::new();
+            self.history.commit_bytes(node.id, &mut bytes)?;
+            all.push((node.id, bytes));
+        }
+        Ok(all)
+    }
+}
+
+fn candidate<'a>(
+    id: ObjectId,
+    bytes: &'a [u8],
+    notes: &'a BTreeMap<ObjectId, Vec<String>>,
+) -> Result<Candidate<'a>, attestation::git::GitObjectError> {
+    let lines = notes.get(&id).into_iter().flatten();
+    // A line that is none neither counts nor spoils anything.
+    let lines = lines.filter_map(|line| Note::parse(line.as_bytes()).ok());
+    Ok(Candidate::commit(oid(id), bytes)?.with_notes(lines))
+}
+
+fn verdict(position: &Position<'_>, heard: &Heard<'_>) -> Result<(), BreakReason> {
+    let Position { root_version, .. } = *position;
+    let (role, needed) = position
+        .committers
+        .as_ref()
+        .ok_or(BreakReason::Nobody { root_version })?;
+    heard.require(role, *needed)?;
+    Ok(())
+}
+
+/// Whether the target descends from the introduction; if not, what they have to do with each other.
+fn relation(history: &History, question: &Question<'_>, reach: &Reach) -> Result<(), AuthenticateError> {
+    let Question {
+        introduction, target, ..
+    } = *question;
+    if target == introduction || reach.edge().contains(&introduction) {
+        return Ok(());
+    }
+    Err(if history.descends_from(introduction, target)? {
+        AuthenticateError::Ancestor { target, introduction }
+    } else if history.has_common_ancestor(introduction, target)? {
+        AuthenticateError::Sibling { target, introduction }
+    } else {
+        AuthenticateError::Unrelated { target, introduction }
+    })
+}
+
+/// The refused commits, the oldest first.
+fn breaks(
+    history: &History,
+    question: &Question<'_>,
+    reach: &Reach,
+    mut refused: BTreeMap<ObjectId, (u64, BreakReason)>,
+) -> Result<Vec<Break>, AuthenticateError> {
+    let tainted = reach.after(&refused.keys().copied().collect());
+    let mut found = Vec::new();
+    for node in reach.nodes().iter().rev() {
+        let Some((root_version, reason)) = refused.remove(&node.id) else {
+            continue;
+        };
+        found.push(Break {
+            commit: node.id,
+            subject: history.subject(node.id)?,
+            would_count_under: elsewhere(history, question, node.id, root_version)?,
+            is_first: !node.parents.iter().any(|parent| tainted.contains(parent)),
+            root_version,
+            reason,
+        });
+    }
+    found.sort_by_key(|found| !found.is_first);
+    Ok(found)
+}
+
+/// Another root under which the commit would count: what a person needs to know to see what happened.
+fn elsewhere(
+    history: &History,
+    question: &Question<'_>,
+    commit: ObjectId,
+    judged: u64,
+) -> Result<Option<u64>, AuthenticateError> {
+    let mut bytes = Vec::new();
+    history.commit_bytes(commit, &mut bytes)?;
+    let lines = history.note_lines(commit).map_err(HistoryError::from)?;
+    let notes = BTreeMap::from([(commit, lines)]);
+    let Ok(candidate) = candidate(commit, &bytes, &notes) else {
+        return Ok(None);
+    };
+    let candidates = [candidate];
+    let others = question.positions.iter().filter(|other| other.root_version != judged);
+    for other in others {
+        let mut facts = Facts::default();
+        let mut work = Work {
+            threads: NonZeroUsize::MIN,
+            facts: &mut facts,
+        };
+        let heard = other.jury.hear(&candidates, &mut work);
+        if heard.iter().all(|heard| verdict(other, heard).is_ok()) {
+            return Ok(Some(other.root_version));
+        }
+    }
+    Ok(None)
+}
+
+/// A git id as the rest of the workspace names it.
+pub fn oid(id: ObjectId) -> GitOid {
+    id.to_hex()
+        .to_string()
+        .parse()
+        .expect("repositories are opened with SHA-1 names")
+}
+
+/// A git id as gix names it.
+pub fn object_id(oid: &GitOid) -> ObjectId {
+    ObjectId::from_hex(oid.as_str().as_bytes()).expect("a git id is 40 hexadecimal digits")
+}
