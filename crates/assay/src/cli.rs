@@ -68,6 +68,11 @@ pub(crate) enum Command {
     Publish(commands::publish::Args),
     /// Who said and signed what, and on whom things wait
     Log(commands::log::Args),
+    /// Judge a commit's whole history since an introduction: who made it, and whether they may
+    Authenticate(commands::authenticate::Args),
+    /// Signatures in git notes, as git-sig makes them
+    #[command(subcommand)]
+    GitSig(commands::git_sig::Command),
     /// Exchange the ledger with the remote
     #[command(after_help = "Example: assay sync --repo ~/fork")]
     Sync,

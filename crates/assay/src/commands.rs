@@ -1,6 +1,8 @@
 //! One subcommand a file.
 
+pub(crate) mod authenticate;
 pub(crate) mod generate;
+pub(crate) mod git_sig;
 pub(crate) mod import;
 pub(crate) mod init;
 pub(crate) mod log;
@@ -36,6 +38,8 @@ pub(crate) fn run(cli: Cli) -> Outcome {
         Command::Release(args) => release::run(&global, &args),
         Command::Publish(args) => publish::run(&global, &args),
         Command::Log(args) => log::run(&global, &args),
+        Command::Authenticate(args) => authenticate::run(&global, &args),
+        Command::GitSig(command) => git_sig::run(&global, command),
         Command::Sync => sync(&global),
         Command::Generate(command) => generate::run(&command),
     }

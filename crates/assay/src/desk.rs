@@ -91,6 +91,11 @@ impl Desk {
         &self.git
     }
 
+    /// The remote with which the ledger is exchanged, unless the user is offline.
+    pub(crate) fn remote(&self) -> Option<String> {
+        self.settings.remote.clone().filter(|_| !self.offline)
+    }
+
     /// Who the user is in the policy.
     pub(crate) fn person(&self) -> Outcome<&PersonName> {
         self.settings.person.as_ref().ok_or_else(|| {

@@ -21,6 +21,7 @@ pub(crate) struct Failure {
     exit: Exit,
     source: Box<dyn Error + Send + Sync>,
     next: Option<String>,
+    details: Option<serde_json::Value>,
 }
 
 /// What every command returns.
@@ -33,7 +34,14 @@ impl Failure {
             exit,
             source: source.into(),
             next: None,
+            details: None,
         }
+    }
+
+    /// The same, with what a program wants to know of it.
+    pub(crate) fn details(mut self, details: serde_json::Value) -> Self {
+        self.details = Some(details);
+        self
     }
 
     /// The same, with what to do next.
@@ -55,7 +63,11 @@ impl Failure {
 
     /// For `--format json`.
     pub(crate) fn to_json(&self) -> serde_json::Value {
-        serde_json::json!({"error": self.chain(), "exit": self.exit as u8, "next": self.next})
+        let mut json = serde_json::json!({"error": self.chain(), "exit": self.exit as u8, "next": self.next});
+        if let Some(details) = &self.details {
+            json["details"] = details.clone();
+        }
+        json
     }
 
     fn chain(&self) -> Vec<String> {

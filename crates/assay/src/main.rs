@@ -9,6 +9,8 @@ mod commands;
 mod derive;
 mod desk;
 mod exit;
+mod facts;
+mod history;
 mod keys;
 mod output;
 mod seen;

@@ -69,6 +69,21 @@ impl Settings {
         }
     }
 
+    /// Takes the chain that the user names; another one than was pinned is refused.
+    pub(crate) fn pin(&mut self, chain: ChainId) -> Outcome {
+        match self.chain {
+            Some(pinned) if pinned != chain => Err(Failure::new(
+                Exit::Refused,
+                format!("this clone pins chain {pinned}, not {chain}"),
+            )
+            .next("use another clone for another chain")),
+            _ => {
+                self.chain = Some(chain);
+                Ok(())
+            }
+        }
+    }
+
     /// Replaces the settings, whole or not at all.
     pub(crate) fn write(&self, git_dir: &Path) -> Outcome {
         let text = toml::to_string(self).or_exit(Exit::Environment)?;

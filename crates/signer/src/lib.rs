@@ -11,6 +11,7 @@ use std::fmt;
 
 use attestation::{
     Fingerprint, canonical, dsse,
+    note::NoteBody,
     openpgp::{PgpFormError, PgpSignature},
     statement::Statement,
     tuf,
@@ -27,6 +28,8 @@ pub enum Document<'a> {
     Targets(&'a tuf::Targets),
     /// A statement.
     Statement(&'a Statement),
+    /// The names of a commit and its tree, for git-sig's notes.
+    Note(&'a NoteBody),
 }
 
 impl Document<'_> {
@@ -36,6 +39,7 @@ impl Document<'_> {
             Self::Root(root) => canonical::to_vec(root),
             Self::Targets(targets) => canonical::to_vec(targets),
             Self::Statement(statement) => dsse::pre_authentication_encoding(dsse::IN_TOTO, &statement.to_bytes()),
+            Self::Note(body) => body.to_bytes(),
         }
     }
 }
@@ -58,6 +62,7 @@ impl fmt::Display for Document<'_> {
                 ),
             },
             Self::Statement(statement) => write!(f, "{}, as {}", statement.claim, statement.author),
+            Self::Note(body) => write!(f, "commit {}, tree {} (SHA-1 names)", body.commit, body.tree),
         }
     }
 }
@@ -130,6 +135,11 @@ pub fn sign_statement(signer: &dyn Signer, statement: &Statement) -> Result<dsse
         keyid: parsed.issuer().clone().into(),
         signature,
     })
+}
+
+/// A line of git-sig's notes.
+pub fn sign_note(signer: &dyn Signer, body: &NoteBody) -> Result<String, SignError> {
+    Ok(body.to_line(&signed_packet(signer, &Document::Note(body))?.0))
 }
 
 fn signed_packet(signer: &dyn Signer, document: &Document<'_>) -> Result<(Vec<u8>, PgpSignature), SignError> {

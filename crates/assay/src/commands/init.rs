@@ -1,5 +1,7 @@
 //! Starting a chain, or joining one.
 
+mod repository;
+
 use std::{fs, path::PathBuf};
 
 use attestation::{ChainId, PersonName, Sha256Digest, pending::Proposal};
@@ -19,13 +21,24 @@ use crate::{
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  \
     assay init --policy policy.toml --certificate alice.asc --certificate bob.asc --as alice --key gpg:FPR --remote origin\n  \
-    assay init --join --remote origin --chain CHAIN --as carol --key gpg:FPR")]
+    assay init --join --remote origin --chain CHAIN --as carol --key gpg:FPR\n  \
+    assay init --repository --certificate alice.asc --certificate bob.asc --as alice --key gpg:FPR --remote origin")]
 pub(crate) struct Args {
     /// Start a chain with this policy as its first root
     #[arg(long, value_name = "FILE", conflicts_with = "join")]
     policy: Option<PathBuf>,
-    /// The people's OpenPGP certificates
-    #[arg(long = "certificate", value_name = "FILE", requires = "policy")]
+    /// Start a chain that says who commits to this repository, and publishes nothing: everybody whose certificate is
+    /// given commits, a majority of them changes that
+    #[arg(long, conflicts_with_all = ["policy", "join"], requires = "certificates")]
+    repository: bool,
+    /// With --repository: the commit from which on every commit must be signed
+    #[arg(long, default_value = "HEAD", requires = "repository", value_name = "REV")]
+    introduction: String,
+    /// With --repository: how many people sign each commit
+    #[arg(long, default_value_t = 1, requires = "repository", value_name = "N")]
+    threshold: u32,
+    /// The people's OpenPGP certificates; with --repository the file's name is the person's, as alice.asc
+    #[arg(long = "certificate", value_name = "FILE")]
     certificates: Vec<PathBuf>,
     /// Join the chain whose ledger the remote has
     #[arg(long, requires = "remote")]
@@ -57,8 +70,16 @@ pub(crate) fn run(global: &Global, args: Args) -> Outcome {
     settings.person = args.person.or(settings.person.take());
     settings.key = args.key.or(settings.key.take());
     settings.remote = args.remote.or(settings.remote.take());
+    if args.repository {
+        let text = repository::policy(&desk, &args.certificates, &args.introduction, args.threshold)?;
+        return start(desk, &text, "the policy", &args.certificates);
+    }
     match (args.policy, args.join) {
-        (Some(policy), _) => start(desk, &policy, &args.certificates),
+        (Some(policy), _) => {
+            let text = fs::read_to_string(&policy)
+                .or_exit_with(Exit::Usage, || format!("{} cannot be read", policy.display()))?;
+            start(desk, &text, &policy.display().to_string(), &args.certificates)
+        }
         (None, true) => join(desk, args.chain, args.first_root),
         (None, false) => {
             desk.settings.write(desk.repository.git_dir())?;
@@ -70,10 +91,8 @@ pub(crate) fn run(global: &Global, args: Args) -> Outcome {
     }
 }
 
-fn start(mut desk: Desk, policy_path: &PathBuf, certificates: &[PathBuf]) -> Outcome {
-    let text = fs::read_to_string(policy_path)
-        .or_exit_with(Exit::Usage, || format!("{} cannot be read", policy_path.display()))?;
-    let policy = source::read(&text, None).or_exit(Exit::Usage)?;
+fn start(mut desk: Desk, text: &str, origin: &str, certificates: &[PathBuf]) -> Outcome {
+    let policy = source::read(text, None).or_exit(Exit::Usage)?;
     let mut keyring = Keyring::default();
     let mut files = Vec::new();
     for path in certificates {
@@ -87,7 +106,7 @@ fn start(mut desk: Desk, policy_path: &PathBuf, certificates: &[PathBuf]) -> Out
         output::warn(&warning);
     }
     let first = root::compile(policy, 1, desk.now, &keyring).or_exit_with(Exit::Refused, || {
-        format!("mend {} and run this again; nothing was written", policy_path.display())
+        format!("mend {origin} and run this again; nothing was written")
     })?;
     let proposal = Proposal::Root(Box::new(first));
     let payload = proposal.payload_digest();
@@ -100,13 +119,17 @@ fn start(mut desk: Desk, policy_path: &PathBuf, certificates: &[PathBuf]) -> Out
     let format = desk.format;
     let open = OpenDesk { desk, ledger };
     open.add(&files, "Propose the first root")?;
-    output::result(format, &json!({"first-root": payload.to_string()}), || {
-        format!(
-            "the first root is proposed; its payload is\n  {payload}\nTell the others this digest on a way that they \
+    output::result(
+        format,
+        &json!({"first-root": payload.to_string(), "policy": text}),
+        || {
+            format!(
+                "the first root is proposed; its payload is\n  {payload}\nTell the others this digest on a way that they \
              trust. They run: assay init --join --remote REMOTE --first-root {payload} --as NAME --key KEY; then \
              everybody of role root runs assay sign"
-        )
-    });
+            )
+        },
+    );
     Ok(())
 }
 

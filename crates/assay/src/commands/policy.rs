@@ -2,7 +2,7 @@
 
 use std::{fmt::Write as _, fs, path::PathBuf};
 
-use attestation::{PersonName, Time, pending::Proposal};
+use attestation::{Fingerprint, PersonName, Sha256Digest, Time, pending::Proposal};
 use ledger::NewFile;
 use policy::{Keyring, document, root, source};
 use serde_json::json;
@@ -55,39 +55,68 @@ pub(crate) fn run(global: &Global, command: Command) -> Outcome {
     }
 }
 
-fn person(global: &Global, name: &PersonName, path: &PathBuf) -> Outcome {
-    let bytes = fs::read(path).or_exit_with(Exit::Usage, || format!("{} cannot be read", path.display()))?;
-    let keyring = Keyring::from_bytes(&bytes).or_exit(Exit::Refused)?;
-    let now = desk::now();
+/// A person as the policy has them.
+pub(crate) struct Entry {
+    name: PersonName,
+    comment: String,
+    certificate: Sha256Digest,
+    keys: Vec<Fingerprint>,
+    day: String,
+}
+
+/// The entry of a person's certificate; `origin` is what messages call it.
+pub(crate) fn entry(name: &PersonName, origin: &str, bytes: &[u8], now: Time) -> Outcome<Entry> {
+    let keyring = Keyring::from_bytes(bytes).or_exit(Exit::Refused)?;
     let pinned: Vec<_> = keyring.digests().collect();
-    let [pinned] = pinned[..] else {
+    let [certificate] = pinned[..] else {
         return Err(Failure::new(
             Exit::Usage,
-            format!("{} has {} certificates, expected one", path.display(), pinned.len()),
+            format!("{origin} has {} certificates, expected one", pinned.len()),
         ));
     };
-    let keys = keyring.signing_keys(pinned, now);
+    let keys = keyring.signing_keys(certificate, now);
     if keys.is_empty() {
-        return Err(Failure::new(
-            Exit::Refused,
-            format!("{} has no key that signs validly now", path.display()),
-        )
-        .next("add a signing subkey (Ed25519 or RSA): gpg --quick-add-key FINGERPRINT ed25519 sign"));
+        return Err(
+            Failure::new(Exit::Refused, format!("{origin} has no key that signs validly now"))
+                .next("add a signing subkey (Ed25519 or RSA): gpg --quick-add-key FINGERPRINT ed25519 sign"),
+        );
     }
     let until = Time::from_unix(now.unix() + 730 * 86_400);
-    let day = &until.to_string()[..10];
-    let quoted: Vec<_> = keys.iter().map(|key| format!("\"{key}\"")).collect();
-    let comment = keyring.user_id(pinned).unwrap_or_default();
+    Ok(Entry {
+        name: name.clone(),
+        comment: keyring.user_id(certificate).unwrap_or_default(),
+        certificate,
+        keys,
+        day: until.to_string()[..10].to_owned(),
+    })
+}
+
+impl Entry {
+    /// The entry's lines in `policy.toml`.
+    pub(crate) fn text(&self) -> String {
+        let Self {
+            name,
+            comment,
+            certificate,
+            keys,
+            day,
+        } = self;
+        let quoted: Vec<_> = keys.iter().map(|key| format!("\"{key}\"")).collect();
+        format!(
+            "[people.{name}]   # {}\ncertificate = \"{certificate}\"\nkeys = [{}]\nnot-after = \"{day}\"\n",
+            output::printable(comment).replace('\n', " "),
+            quoted.join(", ")
+        )
+    }
+}
+
+fn person(global: &Global, name: &PersonName, path: &PathBuf) -> Outcome {
+    let bytes = fs::read(path).or_exit_with(Exit::Usage, || format!("{} cannot be read", path.display()))?;
+    let entry = entry(name, &path.display().to_string(), &bytes, desk::now())?;
     output::result(
         global.format,
-        &json!({"person": name, "certificate": pinned.to_string(), "keys": keys, "not-after": day}),
-        || {
-            format!(
-                "[people.{name}]   # {}\ncertificate = \"{pinned}\"\nkeys = [{}]\nnot-after = \"{day}\"\n",
-                output::printable(&comment).replace('\n', " "),
-                quoted.join(", ")
-            )
-        },
+        &json!({"person": name, "certificate": entry.certificate.to_string(), "keys": entry.keys, "not-after": entry.day}),
+        || entry.text(),
     );
     Ok(())
 }
