@@ -2,7 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use attestation::{StatementId, statement::Statement};
+use attestation::{
+    StatementId,
+    dsse::Envelope,
+    statement::{Claim, Statement},
+};
 use ledger::{Snapshot, StatementFile};
 use policy::Verified;
 
@@ -33,6 +37,20 @@ impl ChainState {
             }
         }
         Ok(Statements { verified, ids })
+    }
+}
+
+impl ChainState {
+    /// Every violation that counts, as its author signed it.
+    pub(crate) fn violations(&self, snapshot: &Snapshot) -> Outcome<Vec<Envelope>> {
+        let court = self.court();
+        let files = snapshot.statements().or_exit(Exit::Environment)?;
+        let envelopes = files.into_iter().filter_map(|file| Some(file.ok()?.envelope));
+        let is_violation = |envelope: &Envelope| {
+            let said = court.verify(envelope);
+            said.is_ok_and(|said| matches!(said.get().claim, Claim::Violation(_)))
+        };
+        Ok(envelopes.filter(is_violation).collect())
     }
 }
 

@@ -77,10 +77,24 @@ struct FileSignature {
     sig: String,
 }
 
+/// Reads exactly what [`bundle_to_bytes`] writes: several envelopes in one file.
+pub fn bundle_from_exact(bytes: &[u8]) -> Result<Vec<Envelope>, EnvelopeError> {
+    let files: Vec<File> = canonical::from_exact(bytes, "list of DSSE envelopes")?;
+    files.into_iter().map(Envelope::from_file).collect()
+}
+
+/// Several envelopes as one file: the canonical form of their list.
+pub fn bundle_to_bytes(envelopes: &[Envelope]) -> Vec<u8> {
+    canonical::to_vec(&envelopes.iter().map(Envelope::to_file).collect::<Vec<_>>())
+}
+
 impl Envelope {
     /// Reads exactly what [`Self::to_bytes`] writes.
     pub fn from_exact(bytes: &[u8]) -> Result<Self, EnvelopeError> {
-        let file: File = canonical::from_exact(bytes, "DSSE envelope")?;
+        Self::from_file(canonical::from_exact(bytes, "DSSE envelope")?)
+    }
+
+    fn from_file(file: File) -> Result<Self, EnvelopeError> {
         if file.payload_type != IN_TOTO {
             return Err(EnvelopeError::PayloadType {
                 found: file.payload_type,
@@ -102,14 +116,18 @@ impl Envelope {
 
     /// The envelope as a file: canonical JSON.
     pub fn to_bytes(&self) -> Vec<u8> {
-        canonical::to_vec(&File {
+        canonical::to_vec(&self.to_file())
+    }
+
+    fn to_file(&self) -> File {
+        File {
             payload: BASE64.encode(&self.payload),
             payload_type: IN_TOTO.to_owned(),
             signatures: vec![FileSignature {
                 keyid: self.keyid.clone(),
                 sig: BASE64.encode(&self.signature),
             }],
-        })
+        }
     }
 
     /// The bytes that the signature is over.

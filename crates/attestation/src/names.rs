@@ -87,10 +87,10 @@ name!(
 );
 name!(
     /// A channel, as `unstable`. It is also the name of the channel's delegated TUF role, so TUF's own role
-    /// names are not channels.
+    /// names are not channels, nor is `violations`, the other file that a snapshot lists.
     ChannelName,
     "a channel's name (lower-case letters, digits, '-', '.'; not a TUF role's name)",
-    |text| is_plain_name(text) && !matches!(text, "root" | "targets" | "snapshot" | "timestamp" | "mirrors")
+    |text| is_plain_name(text) && !matches!(text, "root" | "targets" | "snapshot" | "timestamp" | "mirrors" | "violations")
 );
 name!(
     /// A v4 OpenPGP fingerprint: 40 lower-case hexadecimal digits (RFC 4880 section 12.2).
@@ -221,7 +221,7 @@ mod tests {
         for good in ["alice", "nixos-24.05", "0x", "a"] {
             assert!(good.parse::<PersonName>().is_ok(), "{good:?} was refused");
         }
-        for reserved in ["root", "targets", "snapshot", "timestamp"] {
+        for reserved in ["root", "targets", "snapshot", "timestamp", "violations"] {
             assert!(reserved.parse::<ChannelName>().is_err(), "{reserved} became a channel");
         }
     }

@@ -121,7 +121,15 @@ pub struct Violation {
     pub contents: BTreeSet<ViolatedContent>,
     /// Why.
     pub reason: String,
+    /// NAR SHA-256 of released trees that have it: what a subscriber, who knows no units, can tell it by.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub trees: BTreeSet<TreeNar>,
 }
+
+/// NAR SHA-256 of a git tree, as a release has it in `tree-nar`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct TreeNar(#[serde(with = "hex_digest")] pub Sha256Digest);
 
 /// A unit's bad content.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -186,6 +194,7 @@ impl Claim {
                 .contents
                 .iter()
                 .map(|v| Subject::new(v.unit.as_str(), v.content.digest()))
+                .chain(violation.trees.iter().map(|tree| Subject::new("tree", tree.0)))
                 .collect(),
         }
     }
@@ -212,8 +221,9 @@ impl fmt::Display for Claim {
             Self::Violation(violation) => {
                 write!(
                     f,
-                    "violation: {} contents are bad: {}",
+                    "violation: {} contents are bad, and {} released trees that have them: {}",
                     violation.contents.len(),
+                    violation.trees.len(),
                     violation.reason
                 )
             }

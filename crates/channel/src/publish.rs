@@ -6,12 +6,13 @@ use attestation::{
     ChainId, ChannelName, Time,
     canonical::JsonError,
     chain::{ChainMark, ChannelPolicy, PolicyDocument, Release},
+    dsse::Envelope,
     tuf::{MetaFile, Metadata, SPEC_VERSION, Signed, Snapshot, Targets, Timestamp},
 };
 use policy::{
     Keyring, TrustError, TrustedSet, root,
     root::RootRefusal,
-    trusted_set::{Judge, TimestampOutcome},
+    trusted_set::{Judge, TimestampOutcome, violations_file},
 };
 
 use crate::{
@@ -49,6 +50,8 @@ pub struct Publication<'a> {
     pub keyring: &'a Keyring,
     /// The finished top-level targets.
     pub targets: &'a Signed<Targets>,
+    /// Violations that people made statements of; what was published once stays.
+    pub violations: &'a [Envelope],
     /// The channels that have a release.
     pub channels: Vec<ChannelFiles<'a>>,
     /// What is taken as now.
@@ -180,6 +183,9 @@ fn write_metadata(
     }
     let freshness = publication.policy.freshness.snapshot;
     let before = announced_snapshot(site)?;
+    if let Some(entry) = write_violations(site, publication, before.as_ref().map(|(_, before)| &before.claims))? {
+        meta.insert(VIOLATIONS.to_owned(), entry);
+    }
     if let Some((bytes, before)) = before.as_ref().filter(|(_, before)| {
         before.claims.meta == meta
             && before.claims.expires.since(publication.now).0 > freshness.0 / 2
@@ -202,6 +208,30 @@ fn write_metadata(
     site.write(&format!("metadata/{}.snapshot.json", signed.claims.version), &bytes)?;
     Ok((bytes, signed.claims))
 }
+
+/// The list of violations: those that were published before, and the new ones. `None` where nobody ever said one.
+fn write_violations(
+    site: &Site,
+    publication: &Publication<'_>,
+    before: Option<&Snapshot>,
+) -> Result<Option<MetaFile>, PublishError> {
+    let path = |version: u64| format!("metadata/{version}.{VIOLATIONS}");
+    let before = before.and_then(|before| before.meta.get(VIOLATIONS));
+    let published = match before {
+        Some(entry) => {
+            let name = path(entry.version);
+            Some(site.read(&name)?.ok_or(PublishError::NotAsSigned { name })?)
+        }
+        None if publication.violations.is_empty() => return Ok(None),
+        None => None,
+    };
+    let (version, bytes) = violations_file(published.as_deref(), publication.violations.iter().cloned())?;
+    site.write(&path(version), &bytes)?;
+    Ok(Some(MetaFile::of(version, &bytes)))
+}
+
+/// What a snapshot calls the list of violations.
+const VIOLATIONS: &str = "violations.json";
 
 fn is_signed_by<T: Metadata>(file: &Signed<T>, publication: &Publication<'_>) -> bool {
     root::online_key_id(publication.policy)
@@ -287,13 +317,21 @@ fn verify(site: &Site, publication: &Publication<'_>, timestamp: &[u8]) -> Resul
         "metadata/{}.targets.json",
         set.targets_listing("targets")?.version
     ))?)?;
+    if let Some(listing) = set.violations_listing()? {
+        let name = format!("metadata/{}.{VIOLATIONS}", listing.version);
+        set.update_violations(&read(name)?)?;
+    }
     let mut until: Option<Time> = None;
     for channel in &publication.channels {
         let name = channel.channel.as_str();
         let version = set.targets_listing(name)?.version;
         set.update_delegated(name, "targets", &read(format!("metadata/{version}.{name}.json"))?)?;
-        let current = set.current_release(channel.channel)?.until();
-        until = Some(until.map_or(current, |until| until.min(current)));
+        match set.current_release(channel.channel) {
+            Ok(current) => until = Some(until.map_or(current.until(), |until| until.min(current.until()))),
+            // That is what subscribers must learn.
+            Err(TrustError::Violated { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
         for target in channel.targets.claims.targets.keys() {
             let signed = set.target(name, target)?;
             let name = signed.get().sha256().map(|sha256| Site::target_name(target, sha256));

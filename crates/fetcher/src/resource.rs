@@ -19,6 +19,8 @@ pub enum Resource {
     Targets(u64),
     /// `metadata/<version>.<channel>.json`
     Channel(u64, ChannelName),
+    /// `metadata/<version>.violations.json`: statements, which prove themselves
+    Violations(u64),
     /// `metadata/keyring.pgp`: everybody's OpenPGP certificates, which prove themselves
     Keyring,
     /// `targets/<channel>/<sha256>.nixexprs.tar.xz`
@@ -53,6 +55,7 @@ impl fmt::Display for Resource {
             Self::Snapshot(version) => write!(f, "metadata/{version}.snapshot.json"),
             Self::Targets(version) => write!(f, "metadata/{version}.targets.json"),
             Self::Channel(version, channel) => write!(f, "metadata/{version}.{channel}.json"),
+            Self::Violations(version) => write!(f, "metadata/{version}.violations.json"),
             Self::Keyring => f.write_str("metadata/keyring.pgp"),
             Self::Nixexprs(channel, sha256) => write!(f, "targets/{channel}/{sha256}.nixexprs.tar.xz"),
         }

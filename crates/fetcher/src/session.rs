@@ -86,6 +86,7 @@ impl<'a> Session<'a> {
     /// Timestamp, snapshot, targets, and the channel's targets.
     pub(crate) fn update_release(&mut self) -> Result<(), UpdateError> {
         self.client.update_top_level()?;
+        self.client.update_violations()?;
         self.client
             .update_delegated(self.subscription.channel.as_str(), "targets")
     }
@@ -105,6 +106,7 @@ impl Source for ChannelSource<'_> {
             File::Snapshot(version) => Resource::Snapshot(version),
             File::Targets(version) => Resource::Targets(version),
             File::Delegated(version, _) => Resource::Channel(version, self.channel.clone()),
+            File::Violations(version) => Resource::Violations(version),
         };
         self.mirror.get(&resource, bound)
     }
@@ -142,6 +144,7 @@ impl Store for Kept<'_> {
             File::Snapshot(_) => self.files.snapshot.clone(),
             File::Targets(_) => self.files.targets.clone(),
             File::Delegated(..) => self.files.channel.clone(),
+            File::Violations(_) => self.files.violations.clone(),
         })
     }
 
@@ -152,6 +155,7 @@ impl Store for Kept<'_> {
             File::Snapshot(_) => MetadataFile::Snapshot,
             File::Targets(_) => MetadataFile::Targets,
             File::Delegated(..) => MetadataFile::Channel,
+            File::Violations(_) => MetadataFile::Violations,
         };
         self.write(part, &bytes)?;
         match file {
@@ -160,6 +164,7 @@ impl Store for Kept<'_> {
             File::Snapshot(_) => self.files.snapshot = Some(bytes),
             File::Targets(_) => self.files.targets = Some(bytes),
             File::Delegated(..) => self.files.channel = Some(bytes),
+            File::Violations(_) => self.files.violations = Some(bytes),
         }
         Ok(())
     }

@@ -40,6 +40,8 @@ pub enum File<'a> {
     Targets(u64),
     /// The targets of that delegated role that the snapshot lists.
     Delegated(u64, &'a str),
+    /// The list of violations that the snapshot of a chain of ours lists.
+    Violations(u64),
 }
 
 impl File<'_> {
@@ -51,6 +53,7 @@ impl File<'_> {
             Self::Snapshot(_) => "snapshot",
             Self::Targets(_) => "targets",
             Self::Delegated(_, name) => name,
+            Self::Violations(_) => "violations",
         }
     }
 
@@ -58,9 +61,11 @@ impl File<'_> {
     pub const fn version(&self) -> Option<u64> {
         match self {
             Self::Timestamp => None,
-            Self::Root(version) | Self::Snapshot(version) | Self::Targets(version) | Self::Delegated(version, _) => {
-                Some(*version)
-            }
+            Self::Root(version)
+            | Self::Snapshot(version)
+            | Self::Targets(version)
+            | Self::Delegated(version, _)
+            | Self::Violations(version) => Some(*version),
         }
     }
 
@@ -161,6 +166,20 @@ impl<C: Source, K: Store> Client<C, K> {
         })
     }
 
+    /// What people found to be bad, on a chain of ours: what was said once stays said, whatever is listed by now. A
+    /// release that it concerns is then not current.
+    pub fn update_violations(&mut self) -> Result<(), UpdateError> {
+        if let Some(kept) = self.store.kept(File::Violations(0))? {
+            self.set.remember_violations(&kept)?;
+        }
+        let Some(listing) = self.set.violations_listing()?.cloned() else {
+            return Ok(());
+        };
+        self.update_listed(File::Violations(listing.version), listing.length, |set, bytes| {
+            set.update_violations(bytes).map(|_| ())
+        })
+    }
+
     /// Searches the delegations for `target`, depth first, each role's own files before those of its delegates (section
     /// 5.6.7). `None` when nobody who may speak of it lists it.
     ///
@@ -236,12 +255,21 @@ impl<C: Source, K: Store> Client<C, K> {
         file: File<'_>,
         update: impl Fn(&mut TrustedSet, &[u8]) -> Result<(), TrustError>,
     ) -> Result<(), UpdateError> {
+        let length = self.set.targets_listing(file.role())?.length;
+        self.update_listed(file, length, update)
+    }
+
+    fn update_listed(
+        &mut self,
+        file: File<'_>,
+        length: Option<u64>,
+        update: impl Fn(&mut TrustedSet, &[u8]) -> Result<(), TrustError>,
+    ) -> Result<(), UpdateError> {
         if let Some(kept) = self.store.kept(file)?
             && update(&mut self.set, &kept).is_ok()
         {
             return Ok(());
         }
-        let length = self.set.targets_listing(file.role())?.length;
         let fetched = self.get(file, length.unwrap_or(TARGETS_BYTES).min(TARGETS_BYTES))?;
         update(&mut self.set, &fetched)?;
         self.store.keep(file, fetched)

@@ -27,6 +27,8 @@ pub enum MetadataFile {
     Targets,
     /// The targets of the channel.
     Channel,
+    /// The list of violations.
+    Violations,
 }
 
 /// A directory of signed files of one chain, seen by a subscriber of one of its channels.
@@ -51,6 +53,8 @@ pub struct MetadataFiles {
     pub targets: Option<Vec<u8>>,
     /// See `timestamp`.
     pub channel: Option<Vec<u8>>,
+    /// What people found to be bad, if anybody ever did.
+    pub violations: Option<Vec<u8>>,
 }
 
 impl MetadataDir {
@@ -65,6 +69,7 @@ impl MetadataDir {
             MetadataFile::Timestamp => "timestamp.json".to_owned(),
             MetadataFile::Snapshot => "snapshot.json".to_owned(),
             MetadataFile::Targets => "targets.json".to_owned(),
+            MetadataFile::Violations => "violations.json".to_owned(),
             MetadataFile::Channel => format!("channels/{}.json", self.channel),
         })
     }
@@ -83,6 +88,7 @@ impl MetadataDir {
             snapshot: read(MetadataFile::Snapshot)?,
             targets: read(MetadataFile::Targets)?,
             channel: read(MetadataFile::Channel)?,
+            violations: read(MetadataFile::Violations)?,
         })
     }
 
@@ -102,6 +108,7 @@ impl MetadataDir {
             (MetadataFile::Snapshot, &files.snapshot),
             (MetadataFile::Targets, &files.targets),
             (MetadataFile::Channel, &files.channel),
+            (MetadataFile::Violations, &files.violations),
         ] {
             if let Some(bytes) = bytes {
                 self.store(scratch, part, bytes)?;

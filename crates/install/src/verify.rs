@@ -81,6 +81,12 @@ pub fn replay(
     set.update_timestamp(&there(&files.timestamp, "timestamp")?)?;
     set.update_snapshot(&there(&files.snapshot, "snapshot")?)?;
     set.update_targets(&there(&files.targets, "targets")?)?;
+    if let Some(said) = &files.violations {
+        set.remember_violations(said)?;
+    }
+    if set.violations_listing()?.is_some() {
+        set.update_violations(&there(&files.violations, "list of violations")?)?;
+    }
     set.update_delegated(channel.as_str(), "targets", &there(&files.channel, "release")?)?;
     Ok(set)
 }

@@ -59,6 +59,7 @@ fn release(chain: &mut TestChain, text: &str) -> (ChannelTarball, Current<Releas
             .next_back(),
         targets: Some(file("metadata/1.targets.json".to_owned())),
         channel: Some(file(format!("metadata/{sequence}.unstable.json"))),
+        violations: None,
     };
     (tarball, current, metadata)
 }

@@ -130,6 +130,7 @@ mod tests {
             claim: Claim::Violation(Violation {
                 contents: BTreeSet::new(),
                 reason: reason.to_owned(),
+                trees: BTreeSet::new(),
             }),
         }
     }

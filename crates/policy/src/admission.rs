@@ -20,7 +20,7 @@ use crate::{
     document::rule_for,
     root::role,
     seal::{Verified, Vouch},
-    statements::Court,
+    statements::{Court, has_a_role},
     threshold::is_met,
 };
 
@@ -307,7 +307,7 @@ impl<'a> Opinions<'a> {
                 continue;
             }
             // Somebody who was removed from every role says nothing any more.
-            if !court.policy.roles.values().any(|role| role.people.contains(author)) {
+            if !has_a_role(court.policy, author) {
                 continue;
             }
             match claim {

@@ -42,6 +42,12 @@ pub enum StatementRefusal {
         /// The author that the statement names.
         author: PersonName,
     },
+    /// Its author has no role any more.
+    #[error("{0} has no role in the policy")]
+    NoRole(PersonName),
+    /// Something else stands among violations.
+    #[error("the statement is no violation")]
+    NoViolation,
     /// Judged without a chain.
     #[error("people of a keyring without a chain make no statements")]
     NoChain,
@@ -104,6 +110,14 @@ impl<'a> Court<'a> {
 
     /// Whether `envelope` holds a statement that its author made.
     pub fn verify(&self, envelope: &Envelope) -> Result<Verified<Statement>, StatementRefusal> {
+        self.verify_standing(envelope, Standing::Now)
+    }
+
+    pub(crate) fn verify_standing(
+        &self,
+        envelope: &Envelope,
+        standing: Standing,
+    ) -> Result<Verified<Statement>, StatementRefusal> {
         let (statement, signature) = self.read(envelope)?;
         let author = &statement.author;
         let refused = |source| StatementRefusal::Signature {
@@ -111,7 +125,7 @@ impl<'a> Court<'a> {
             source,
         };
         let person = &self.policy.people[author];
-        let key = judge::validity(&signature, person, self.keyring, Standing::Now, self.now).map_err(refused)?;
+        let key = judge::validity(&signature, person, self.keyring, standing, self.now).map_err(refused)?;
         key.verify_pgp(&envelope.signed_bytes(), &signature).map_err(refused)?;
         Ok(self.seal(statement, &signature))
     }
@@ -174,4 +188,9 @@ impl<'a> Court<'a> {
             judged_at,
         }
     }
+}
+
+/// Whether somebody is in any role: who was removed from every role says nothing any more.
+pub(crate) fn has_a_role(policy: &PolicyDocument, person: &PersonName) -> bool {
+    policy.roles.values().any(|role| role.people.contains(person))
 }

@@ -11,12 +11,15 @@ pub(crate) mod judge;
 mod proposal;
 mod read;
 mod search;
+mod violations;
 
 pub use error::TrustError;
 pub use proposal::{Electorate, assemble, require_signed};
 pub use read::expect_target;
 use read::{expect_listed, expect_version, read_exact, read_foreign};
 pub use search::{Delegate, delegates};
+use violations::Violations;
+pub use violations::{Violated, violations_file};
 
 use std::collections::BTreeMap;
 
@@ -79,6 +82,7 @@ pub struct TrustedSet {
     timestamp: Option<Timestamp>,
     snapshot: Option<KnownSnapshot>,
     targets: BTreeMap<String, VerifiedTargets>,
+    violations: Violations,
 }
 
 impl TrustedSet {
@@ -104,6 +108,7 @@ impl TrustedSet {
             timestamp: None,
             snapshot: None,
             targets: BTreeMap::new(),
+            violations: Violations::default(),
         };
         set.check_root(&set.root.claims)?;
         set.require_root_threshold(&set.root, &set.root.claims, Standing::Pinned)?;
@@ -121,6 +126,7 @@ impl TrustedSet {
             timestamp: None,
             snapshot: None,
             targets: BTreeMap::new(),
+            violations: Violations::default(),
         };
         set.require_root_threshold(&set.root, &set.root.claims, Standing::Then)?;
         Ok(set)
@@ -197,6 +203,7 @@ impl TrustedSet {
         });
         // What the snapshot before listed is not what this one lists.
         self.targets.clear();
+        self.violations.forget_listed();
         Ok(())
     }
 
@@ -303,6 +310,8 @@ impl TrustedSet {
             self.expect_fresh(targets, name)?;
             until = until.min(targets.expires);
         }
+        // Last: whoever meets this refusal alone, as a publisher does, knows that all else is well.
+        self.refuse_violated(verified.get())?;
         Ok(Current::new(verified, until))
     }
 

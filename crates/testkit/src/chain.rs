@@ -11,11 +11,15 @@ use std::{collections::BTreeMap, fs, path::Path};
 use attestation::{
     ChainId, ChannelName, KeyId, RoleName, Seconds, Sha256Digest, Time,
     chain::{PolicyDocument, Release, ReleaseMark, StatementList},
+    dsse::Envelope,
     tuf::{MetaFile, Metadata, Root, SPEC_VERSION, Signature, Signed, Snapshot, TargetFile, Targets, Timestamp},
 };
 use data_encoding::HEXLOWER;
 use ed25519_dalek::{Signer as _, SigningKey};
-use policy::{Keyring, TrustError, TrustedSet, root, source, trusted_set::Judge};
+use policy::{
+    Keyring, TrustError, TrustedSet, root, source,
+    trusted_set::{Judge, violations_file},
+};
 use signer::{Document, sign_metadata};
 
 use crate::{people::TestPerson, tarball::ChannelTarball};
@@ -256,6 +260,14 @@ impl TestChain {
         self.files.insert(format!("metadata/{version}.{role}.json"), bytes);
     }
 
+    /// Puts these violations where clients look for them; the next snapshot lists them.
+    pub fn place_violations(&mut self, envelopes: impl IntoIterator<Item = Envelope>) {
+        let file = self.targets.get("violations").map(|file| file.version);
+        let before = file.map(|version| self.files[&format!("metadata/{version}.violations.json")].clone());
+        let (version, bytes) = violations_file(before.as_deref(), envelopes).expect("a list of violations");
+        self.place_target_bytes("violations", version, bytes);
+    }
+
     /// Releases `files` in `channel`, signed by as many of its people as it takes (alice and bob, unless the policy
     /// was changed), and publishes.
     pub fn release(&mut self, channel: &str, files: &[(&str, &[u8])]) {
@@ -384,6 +396,10 @@ impl TestChain {
         set.update_snapshot(&self.files[&format!("metadata/{version}.snapshot.json")])?;
         let version = set.targets_listing("targets")?.version;
         set.update_targets(&self.files[&format!("metadata/{version}.targets.json")])?;
+        if let Some(listing) = set.violations_listing()? {
+            let name = format!("metadata/{}.violations.json", listing.version);
+            set.update_violations(&self.files[&name])?;
+        }
         let version = set.targets_listing(channel)?.version;
         set.update_delegated(
             channel,

@@ -294,12 +294,14 @@ fn announce(open: &OpenDesk, chain: &ChainState, to: &Path, key: &Path) -> Outco
             statements: item.derived.as_ref().map(|(derived, _)| derived.statements.as_slice()),
         });
     }
+    let violations = chain.violations(&snapshot)?;
     let publication = Publication {
         chain: chain.chain,
         policy: &chain.policy,
         roots: &chain.root_files,
         keyring: &chain.keyring,
         targets: &targets,
+        violations: &violations,
         channels,
         now: chain.now,
     };

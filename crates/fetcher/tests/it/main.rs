@@ -8,3 +8,4 @@ mod file;
 mod http;
 mod search;
 mod trust;
+mod violation;

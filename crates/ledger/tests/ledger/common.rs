@@ -140,6 +140,7 @@ pub(crate) fn statement(author: &str, seq: u64, prev: Option<StatementId>, reaso
         claim: Claim::Violation(Violation {
             contents: BTreeSet::new(),
             reason: reason.to_owned(),
+            trees: BTreeSet::new(),
         }),
     };
     Envelope {

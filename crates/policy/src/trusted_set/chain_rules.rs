@@ -85,6 +85,7 @@ pub(super) fn snapshot(claims: &Snapshot, chain: ChainId, policy: &PolicyDocumen
     )?;
     let known = |file: &String| {
         file == "targets.json"
+            || file == super::violations::FILE
             || policy
                 .channels
                 .keys()

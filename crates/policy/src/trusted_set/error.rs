@@ -1,7 +1,8 @@
 //! Why metadata is refused.
 
-use attestation::{ChainId, Sha256Digest, Time, canonical::JsonError};
+use attestation::{ChainId, ChannelName, Sha256Digest, Time, canonical::JsonError};
 
+use super::Violated;
 use crate::{root::RootRefusal, threshold::Shortfall};
 
 /// Why metadata is refused.
@@ -136,10 +137,28 @@ pub enum TrustError {
         /// The rule that it breaks.
         rule: String,
     },
+    /// Somebody with a role said that what the release brings is bad.
+    #[error("release {sequence} of {channel} must not be installed: {}", said(.by))]
+    Violated {
+        /// The channel.
+        channel: ChannelName,
+        /// The release.
+        sequence: u64,
+        /// Who said so, and why.
+        by: Vec<Violated>,
+    },
     /// A step was taken before the one that must come first.
     #[error("{0} must be read first")]
     Order(&'static str),
     /// Freshness was asked of a set that judges authenticity only.
     #[error("freshness was not judged")]
     FreshnessNotJudged,
+}
+
+fn said(by: &[Violated]) -> String {
+    let each: Vec<_> = by
+        .iter()
+        .map(|said| format!("{} says: {}", said.by, said.reason))
+        .collect();
+    each.join("; ")
 }

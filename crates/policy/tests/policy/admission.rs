@@ -78,6 +78,7 @@ fn violation(author: &'static str, name: &str) -> (&'static str, Claim) {
         Claim::Violation(Violation {
             contents: contents.into(),
             reason,
+            trees: BTreeSet::new(),
         }),
     )
 }

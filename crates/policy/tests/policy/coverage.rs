@@ -116,6 +116,7 @@ fn engine(world: &World) -> UnitState {
             Claim::Violation(Violation {
                 contents: bad.collect(),
                 reason,
+                trees: BTreeSet::new(),
             }),
         ));
     }

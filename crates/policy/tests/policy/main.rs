@@ -23,6 +23,7 @@ mod releases;
 mod roots;
 mod signatures;
 mod statements;
+mod violations;
 
 use attestation::{
     Seconds, Time,

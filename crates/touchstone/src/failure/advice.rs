@@ -159,6 +159,7 @@ fn classify_trust(error: &TrustError) -> &'static str {
         TrustError::NotListed { .. } => "not-listed",
         TrustError::Mark { .. } => "other-role",
         TrustError::Rule { .. } => "rule",
+        TrustError::Violated { .. } => "violated",
         TrustError::Order(_) | TrustError::FreshnessNotJudged => "order",
     }
 }
@@ -190,6 +191,11 @@ fn next_for_trust(error: &TrustError) -> String {
         }
         TrustError::NotThePinnedChain { .. } => {
             "nothing was changed; compare the chain you pinned with what the people of the channel publish elsewhere"
+                .to_owned()
+        }
+        TrustError::Violated { .. } => {
+            "nothing was changed; wait for the release that replaces it. If this machine has it installed already: \
+             touchstone list, and touchstone rollback to one before it"
                 .to_owned()
         }
         _ => ASK_ANOTHER.to_owned(),
