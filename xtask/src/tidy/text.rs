@@ -142,8 +142,11 @@ fn one_machine(source: &Source) -> Vec<Problem> {
     })
 }
 
-/// Every crate has the lints of the workspace.
+/// Every crate has the lints of the workspace. (Fuzz targets are a workspace of their own, which inherits none.)
 fn lints(source: &Source) -> Option<Problem> {
+    if source.path.ends_with("/fuzz/Cargo.toml") {
+        return None;
+    }
     let mut after = source
         .text
         .lines()
@@ -264,6 +267,7 @@ mod tests {
         );
         assert!(rules("crates/a/Cargo.toml", "[lints]\nworkspace = true\n").is_empty());
         assert!(rules("Cargo.toml", "[workspace]").is_empty());
+        assert!(rules("crates/a/fuzz/Cargo.toml", "[workspace]").is_empty());
     }
 
     #[test]
