@@ -31,13 +31,19 @@ pub struct UnitFile<'a> {
     pub bytes: &'a [u8],
 }
 
+/// The unit that has a source with a hash, if any has.
+pub type OwnerOfHash = dyn Fn(&Digest) -> Option<String> + Sync;
+
+/// Whether a revision and a `narHash` are those of a release.
+pub type IsReleased = dyn Fn(&str, &str) -> bool + Sync;
+
 /// What rules need from elsewhere. The default knows nothing, and then nothing is excused.
 #[derive(Clone, Copy, Default)]
 pub struct Context<'a> {
     /// The unit, other than the one that is compared, whose source has this hash in the old or the new tree.
-    pub owner_of_hash: Option<&'a dyn Fn(&Digest) -> Option<String>>,
+    pub owner_of_hash: Option<&'a OwnerOfHash>,
     /// Whether a flake's lock may name this: the ledger has a release of this revision with this `narHash`.
-    pub is_released: Option<&'a dyn Fn(&str, &str) -> bool>,
+    pub is_released: Option<&'a IsReleased>,
 }
 
 /// What a change of one unit is.

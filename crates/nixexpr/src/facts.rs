@@ -88,7 +88,6 @@ pub struct Source<'a> {
     pub hash: Fact<Digest>,
     /// Whether a forge makes it from a repository, or somebody uploaded it.
     pub nature: Fact<Nature>,
-    pub(crate) node: NodeId,
     /// The set of arguments.
     pub(crate) set: Option<NodeId>,
 }
@@ -102,16 +101,6 @@ impl Source<'_> {
     /// The name it is bound to itself.
     pub(crate) fn last_name(&self) -> &str {
         self.path.rsplit('.').next().unwrap_or("")
-    }
-
-    /// What names the content, for people: URL, or revision.
-    pub(crate) fn identity(&self) -> Option<String> {
-        match (&self.urls, &self.revision, &self.origin) {
-            (Fact::Known(urls), Fact::Known(revision), _) => Some(format!("{} {revision}", urls.join(" "))),
-            (Fact::Known(urls), Fact::Absent, _) => Some(urls.join(" ")),
-            (Fact::Absent, Fact::Known(revision), Fact::Known(origin)) => Some(format!("{origin} {revision}")),
-            _ => None,
-        }
     }
 }
 
@@ -238,7 +227,6 @@ impl<'a> Gather<'_, 'a> {
             revision: Fact::Absent,
             hash: Fact::Unknown,
             nature: Fact::Unknown,
-            node,
             set,
         };
         match set {
@@ -373,7 +361,6 @@ impl<'a> Gather<'_, 'a> {
                 revision: Fact::Known(found.clone()),
                 hash: Fact::Known(hash),
                 nature: Fact::Known(Nature::Upload),
-                node,
                 set: Some(set),
             });
             sources = Fact::Known(vec![self.facts.sources.len() - 1]);

@@ -5,8 +5,6 @@
 //!
 //! Begin reading at [`compare`]; a rule is one file in `rules/`.
 
-#![expect(dead_code, reason = "the rules that use it follow")]
-
 mod bindings;
 mod bump;
 mod compare;
@@ -22,13 +20,17 @@ mod query;
 mod resolve;
 mod rule;
 mod rules;
+mod second_reader;
 mod summary;
 mod syntax;
 pub mod text;
 pub mod version;
 
 pub use bindings::{Binding, BindingKind, bindings};
-pub use compare::{Analysed, Context, PackageDelta, UnitDelta, UnitFile, analyse, audit, compare, compare_bindings};
+pub use compare::{
+    Analysed, Context, IsReleased, OwnerOfHash, PackageDelta, UnitDelta, UnitFile, analyse, audit, compare,
+    compare_bindings,
+};
 pub use facts::{Fact, FileFacts, Package, Source, facts};
 pub use file::{File, LONGEST, Unparsed, parse};
 pub use finding::{Finding, Place};

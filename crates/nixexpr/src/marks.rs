@@ -8,15 +8,15 @@ use std::sync::LazyLock;
 use crate::{
     File, RULES,
     rule::Rule,
-    syntax::tree::{BindingId, Bound, Kind, NodeId, Part, Span},
+    syntax::tree::{BindingId, Bound, Kind, Name, NodeId, Part, Span},
 };
 
 /// A binding of one attribute path to a value.
 pub(crate) struct BindingSeen<'f, 'a> {
     pub(crate) file: &'f File<'a>,
     pub(crate) id: BindingId,
-    /// The last name of the path.
-    pub(crate) name: &'a str,
+    /// The last name of the path, also where it is computed of what is written out.
+    pub(crate) name: &'f str,
     pub(crate) value: NodeId,
 }
 
@@ -26,8 +26,6 @@ pub(crate) struct CallSeen<'f, 'a> {
     pub(crate) node: NodeId,
     /// The last name of the function.
     pub(crate) function: &'a str,
-    /// What the function's name begins with: `builtins` of `builtins.fetchurl`, itself where it is one name.
-    pub(crate) head: Option<&'a str>,
     pub(crate) argument: NodeId,
 }
 
@@ -183,7 +181,6 @@ pub(crate) fn marks<'a>(file: &File<'a>) -> Vec<Mark<'a>> {
                         file,
                         node,
                         function: callee.last,
-                        head: file.root_name(function),
                         argument,
                     };
                     HOOKS.call.iter().for_each(|hook| hook(&seen, &mut marks));
@@ -223,7 +220,16 @@ fn bindings<'a>(file: &File<'a>, marks: &mut Marks<'a>) {
         let Bound::Value { path, value } = binding.bound else {
             continue;
         };
-        let Some(name) = file.tree.names(path).last().and_then(|name| file.name(*name)) else {
+        let computed;
+        let name = match file.tree.names(path).last() {
+            Some(Name::Dynamic(code)) => {
+                computed = file.text_of(*code);
+                computed.as_deref()
+            }
+            Some(name) => file.name(*name),
+            None => None,
+        };
+        let Some(name) = name else {
             continue;
         };
         let seen = BindingSeen {

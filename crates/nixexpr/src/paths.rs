@@ -58,6 +58,15 @@ pub fn is_collection(path: &str) -> bool {
     path.starts_with("pkgs/top-level/") || path.starts_with("pkgs/") && path.ends_with("-packages.nix")
 }
 
+/// Whether the file configures a system or a home rather than builds a package.
+pub fn is_module(path: &str) -> bool {
+    path.starts_with("modules/")
+        || path.contains("/modules/")
+        || path.starts_with("nixos/")
+        || path == "flake.nix"
+        || path.ends_with("configuration.nix")
+}
+
 /// Whether `path` lies below `directory`, at any depth.
 fn is_below(path: &str, directory: &str) -> bool {
     path.strip_prefix(directory).is_some_and(|rest| rest.starts_with('/'))

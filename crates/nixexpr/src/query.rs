@@ -4,7 +4,7 @@ use crate::{
     Fact, File, facts,
     hash::Digest,
     names,
-    syntax::tree::{Bound, Kind, NodeId, Part},
+    syntax::tree::{Bound, Kind, NodeId},
 };
 
 impl<'a> File<'a> {
@@ -66,7 +66,7 @@ impl<'a> File<'a> {
                 // A variable of the file.
                 Kind::Ident | Kind::Select { .. } => match self.force(node) {
                     Some(forced) if forced != node && matches!(self.tree.kind(forced), Kind::List(_)) => {
-                        open.push(forced)
+                        open.push(forced);
                     }
                     _ => items.push(node),
                 },
@@ -198,14 +198,5 @@ impl<'a> File<'a> {
                 names::is_vendor_hash(name).then_some((name, text))
             })
             .collect()
-    }
-
-    /// Whether a string has only text that is written out.
-    pub(crate) fn is_written_out(&self, node: NodeId) -> bool {
-        match self.tree.kind(node) {
-            Kind::String { parts, .. } => self.tree.parts(parts).iter().all(|part| matches!(part, Part::Text(_))),
-            Kind::Uri => true,
-            _ => false,
-        }
     }
 }

@@ -95,7 +95,7 @@ impl<'a> File<'a> {
                 [Part::Text(span)] => {
                     let text = self.slice(*span);
                     let plain = |byte: &u8| {
-                        !matches!(byte, b'\\' | b'\r' | b'\n') && !(indented && matches!(byte, b'\'' | b'$'))
+                        !(matches!(byte, b'\\' | b'\r' | b'\n') || indented && matches!(byte, b'\'' | b'$'))
                     };
                     (text.as_bytes().iter().all(plain) && !(indented && text.starts_with(' '))).then_some(text)
                 }

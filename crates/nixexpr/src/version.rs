@@ -5,40 +5,44 @@ use std::cmp::Ordering;
 /// Compares two versions component by component. Numbers compare as numbers; a component that says "not yet" (`rc`,
 /// `beta`, `alpha`, `pre`, `dev`) comes before its absence, any other word after it.
 pub fn compare(left: &str, right: &str) -> Ordering {
-    let (mut left, mut right) = (components(left), components(right));
-    loop {
-        match (left.next(), right.next()) {
-            (None, None) => return Ordering::Equal,
-            (left, right) => match component(left, right) {
-                Ordering::Equal => {}
-                other => return other,
-            },
-        }
-    }
+    let (left, right): (Vec<_>, Vec<_>) = (components(left).collect(), components(right).collect());
+    let keys = (0..left.len().max(right.len())).map(|at| key(&left, at).cmp(&key(&right, at)));
+    keys.into_iter().find(|order| order.is_ne()).unwrap_or(Ordering::Equal)
 }
 
-fn component(left: Option<&str>, right: Option<&str>) -> Ordering {
-    let key = |component: Option<&str>| match component {
-        Some(text) if text.starts_with(|first: char| first.is_ascii_digit()) => {
-            let digits = text.trim_start_matches('0');
-            (3, digits.len(), digits.to_owned())
-        }
-        Some(text) => {
-            let text = text.to_ascii_lowercase();
-            (before_release(&text).unwrap_or(2), 0, text)
-        }
-        None => (1, 0, String::new()),
+/// What a component counts as: not yet released, nothing, a word, a number.
+fn key<'v>(components: &[&'v str], at: usize) -> (i32, usize, std::borrow::Cow<'v, str>) {
+    let Some(text) = components.get(at) else {
+        return (1, 0, "".into());
     };
-    key(left).cmp(&key(right))
+    if text.starts_with(|first: char| first.is_ascii_digit()) {
+        let digits = text.trim_start_matches('0');
+        // A missing zero is a zero.
+        return if digits.is_empty() {
+            (1, 0, "".into())
+        } else {
+            (3, digits.len(), digits.into())
+        };
+    }
+    let word = text.to_ascii_lowercase();
+    let numbered = components
+        .get(at + 1)
+        .is_some_and(|next| next.starts_with(|first: char| first.is_ascii_digit()));
+    (before_release(&word, numbered).unwrap_or(2), 0, word.into())
 }
 
-fn before_release(word: &str) -> Option<i32> {
+/// Words that say "not yet". A single letter does where a number follows it (`1.0b2`); alone it is a later release (`1.0.1g`).
+fn before_release(word: &str, numbered: bool) -> Option<i32> {
     Some(match word {
         "dev" | "git" | "snapshot" | "nightly" => -5,
-        "a" | "alpha" => -4,
-        "b" | "beta" => -3,
-        "pre" | "preview" | "m" | "milestone" => -2,
-        "rc" | "c" | "cr" => -1,
+        "alpha" => -4,
+        "beta" => -3,
+        "pre" | "preview" | "milestone" => -2,
+        "rc" | "cr" => -1,
+        "a" if numbered => -4,
+        "b" if numbered => -3,
+        "m" if numbered => -2,
+        "c" if numbered => -1,
         _ => return None,
     })
 }
@@ -93,8 +97,9 @@ mod tests {
             assert_eq!(compare(lower, higher), Ordering::Less, "{lower} {higher}");
             assert_eq!(compare(higher, lower), Ordering::Greater, "{lower} {higher}");
         }
-        assert_eq!(compare("1.0", "1_0"), Ordering::Equal);
-        assert_eq!(compare("1.0", "v1.0").reverse(), compare("v1.0", "1.0"));
+        for (one, same) in [("1.0", "1_0"), ("1.0", "1.0.0"), ("1.05", "1.5"), ("2-4c", "2.4C")] {
+            assert_eq!(compare(one, same), Ordering::Equal, "{one} {same}");
+        }
     }
 
     #[test]

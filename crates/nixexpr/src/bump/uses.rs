@@ -83,7 +83,7 @@ pub(super) fn check_uses(file: &File<'_>, uses: &Uses<'_>, string: NodeId) -> Re
                 check_place(file, *id, &mut bound)?;
             }
         }
-        for inherit in file.tree.bindings.iter() {
+        for inherit in &file.tree.bindings {
             if let Bound::Inherit { from: None, names } = inherit.bound
                 && file
                     .tree

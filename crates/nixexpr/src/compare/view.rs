@@ -173,6 +173,24 @@ impl<'c> Comparison<'c> {
         }
     }
 
+    /// Whether what the hash of a source covers is said otherwise.
+    pub(crate) fn meaning_changed(&self, old: &Source<'_>, new: &Source<'_>) -> bool {
+        let algorithm = |source: &Source<'_>| source.hash.known().map(|hash| hash.algorithm);
+        algorithm(old) == algorithm(new) && old.fetcher != new.fetcher
+    }
+
+    /// Whether the version of the package around a place of the old file changed.
+    pub(crate) fn version_changed_at_old(&self, at: u32) -> bool {
+        let mut around = self
+            .packages
+            .iter()
+            .filter(|(old, _)| old.is_some_and(|old| old.span.start <= at && at < old.span.end));
+        around.any(|(old, new)| match (old, new) {
+            (Some(old), Some(new)) => old.version != new.version,
+            _ => true,
+        })
+    }
+
     /// Whether the version of the package around a place of the new file changed.
     pub(crate) fn version_changed_at(&self, at: u32) -> bool {
         let around = self

@@ -376,7 +376,7 @@ impl Lexer<'_> {
             self.interpolation();
             return Ok(());
         }
-        self.take(|byte| is_path_char(byte));
+        self.take(is_path_char);
         while self.byte(0) == b'/' && is_path_char(self.byte(1)) {
             self.at += 1;
             self.take(is_path_char);

@@ -233,12 +233,12 @@ impl Parser<'_> {
 
     /// Whether the `{` here begins the formal arguments of a function rather than a set.
     fn begins_formals(&self) -> bool {
-        match (self.peek_at(1), self.peek_at(2)) {
-            (Token::Ellipsis, _) | (Token::Ident, Token::Sign(b',' | b'?')) => true,
-            (Token::Ident, Token::Sign(b'}')) => true,
-            (Token::Sign(b'}'), Token::Sign(b':' | b'@')) => true,
-            _ => false,
-        }
+        matches!(
+            (self.peek_at(1), self.peek_at(2)),
+            (Token::Ellipsis, _)
+                | (Token::Ident, Token::Sign(b',' | b'?' | b'}'))
+                | (Token::Sign(b'}'), Token::Sign(b':' | b'@'))
+        )
     }
 
     fn lambda(&mut self) -> Parsed<NodeId> {

@@ -1,0 +1,4 @@
+self:
+{
+  x = self.evil;
+}

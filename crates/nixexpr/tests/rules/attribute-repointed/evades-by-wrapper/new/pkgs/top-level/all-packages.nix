@@ -1,0 +1,4 @@
+{ callPackage, lowPrio }:
+{
+  x = lowPrio (callPackage ../tools/evil { });
+}

@@ -1,0 +1,4 @@
+{ callPackage, lowPrio }:
+{
+  x = callPackage ../tools/x { };
+}

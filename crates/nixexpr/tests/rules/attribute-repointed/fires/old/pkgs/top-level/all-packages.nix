@@ -1,0 +1,4 @@
+{ callPackage }:
+{
+  x = callPackage ../tools/x { };
+}

@@ -1,0 +1,8 @@
+{ config, lib, pkgs, ... }:
+
+{
+  config = {
+    a = 1;
+    services = { openssh = { settings.PermitRootLogin = "yes"; }; };
+  };
+}

@@ -1,0 +1,8 @@
+{ config, lib, pkgs, ... }:
+
+{
+  config = {
+    a = 1;
+    security.apparmor.enable = true;
+  };
+}

@@ -1,0 +1,7 @@
+{ config, lib, pkgs, ... }:
+
+{
+  config = {
+    options.x.openFirewall = lib.mkOption { default = true; };
+  };
+}

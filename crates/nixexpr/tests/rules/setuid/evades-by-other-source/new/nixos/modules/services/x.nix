@@ -1,0 +1,7 @@
+{ config, lib, pkgs, ... }:
+
+{
+  config = {
+    security = { wrappers = { x = { source = "${pkgs.y}/bin/x"; }; }; };
+  };
+}

@@ -1,0 +1,7 @@
+{ config, lib, pkgs, ... }:
+
+{
+  config = {
+    a = 1;
+  };
+}
