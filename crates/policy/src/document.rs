@@ -3,10 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use attestation::{
-    ChannelName, Class, Fingerprint, PersonName, RoleName,
+    ChannelName, Class, Fingerprint, PersonName, RoleName, Seconds, Time,
     chain::{PolicyDocument, ReviewRule},
     unit::{FindingLevel, UnitPath},
 };
+
+use crate::keyring::Keyring;
 
 /// The version of the policy format that this program reads.
 pub const FORMAT: u32 = 1;
@@ -67,6 +69,18 @@ pub enum PolicyRefusal {
     /// A rule that nothing reaches, because an earlier one matches all that it matches.
     #[error("rule {0} can never match: an earlier rule already matches everything it does")]
     Unreachable(usize),
+    /// Patterns of one rule of which one says nothing.
+    #[error(
+        "rule {rule}: {pattern:?} adds nothing to {other:?}, or it was meant for another rule; rules are read in order, patterns of one rule are not"
+    )]
+    RedundantPattern {
+        /// The rule, from 1.
+        rule: usize,
+        /// The pattern that adds nothing.
+        pattern: String,
+        /// The one that matches all that it does.
+        other: String,
+    },
     /// A rule that asks for a finding and for none.
     #[error("rule {0} can never match: it has both finding-level and without-findings")]
     Contradictory(usize),
@@ -135,7 +149,35 @@ pub fn warnings(policy: &PolicyDocument) -> Vec<String> {
     out
 }
 
-fn positive(what: &str, duration: attestation::Seconds) -> Result<(), PolicyRefusal> {
+/// Keys for roots that are over before the root is and [`RENEWAL`] more: whom nobody reminds, the chain ends with.
+pub fn expiring(policy: &PolicyDocument, keyring: &Keyring, root_expires: Time) -> Vec<String> {
+    let until = root_expires.plus(RENEWAL);
+    let Some(root) = policy.roles.get(&root_name()) else {
+        return Vec::new();
+    };
+    let ends = root.people.iter().filter_map(|name| {
+        let person = policy.people.get(name)?;
+        let key = person.keys.first()?;
+        let certificate = keyring.ends(person.certificate, key, until);
+        let by_policy = (person.not_after < until).then_some(person.not_after);
+        let (when, why) = match (certificate, by_policy) {
+            (Some(certificate), Some(by_policy)) if certificate < by_policy => (certificate, "by the certificate"),
+            (_, Some(by_policy)) => (by_policy, "by the policy (not-after)"),
+            (Some(certificate), None) => (certificate, "by the certificate"),
+            (None, None) => return None,
+        };
+        Some(format!(
+            "{name}'s key {key} is over at {when} {why}, but the root lasts until {root_expires} and its successor \
+             should be signed by {until}: renew it, or let {name} leave role root"
+        ))
+    });
+    ends.collect()
+}
+
+/// How long before nobody of role root may sign any more the next root should be there.
+pub const RENEWAL: Seconds = Seconds::days(90);
+
+fn positive(what: &str, duration: Seconds) -> Result<(), PolicyRefusal> {
     if duration.0 == 0 {
         Err(PolicyRefusal::ZeroDuration(what.to_owned()))
     } else {
@@ -251,6 +293,16 @@ fn check_rules(policy: &PolicyDocument) -> Result<(), PolicyRefusal> {
                 return Err(PolicyRefusal::Pattern {
                     rule: number,
                     pattern: pattern.clone(),
+                });
+            }
+        }
+        for (at, pattern) in rule.paths.iter().enumerate() {
+            let mut others = rule.paths.iter().enumerate().filter(|(other, _)| *other != at);
+            if let Some((_, other)) = others.find(|(_, other)| glob_covers(other, pattern)) {
+                return Err(PolicyRefusal::RedundantPattern {
+                    rule: number,
+                    pattern: pattern.clone(),
+                    other: other.clone(),
                 });
             }
         }

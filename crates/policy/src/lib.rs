@@ -3,7 +3,7 @@
 //! * [`Verified`] and [`Current`] are the two seals: authentic, and fresh. Only this crate makes them.
 //! * [`keyring`]: OpenPGP certificates, and which keys of them sign validly when.
 //! * [`document`] and [`root`]: the policy, and the root that carries it; what either is refused for.
-//! * [`source`]: `policy.toml`, what people edit.
+//! * [`source`]: `policy.toml`, what people edit; [`difference`]: what a next policy changes, in words.
 //! * [`trusted_set`]: TUF's client, as a pure state machine.
 //! * [`jury`]: many signatures at once, also those in git, by keys that were prepared once.
 //! * [`statements`] and [`admission`]: what people said, and whether that is enough for an import.
@@ -12,6 +12,7 @@
 //! refusal out. The rules are one page: docs/policy.md.
 
 pub mod admission;
+pub mod difference;
 pub mod document;
 mod facts;
 pub mod jury;

@@ -2,9 +2,13 @@
 
 use std::{fmt::Write as _, fs, path::PathBuf};
 
-use attestation::{Fingerprint, PersonName, Sha256Digest, Time, pending::Proposal};
+use attestation::{Fingerprint, PersonName, Sha256Digest, Time, chain::PolicyDocument, pending::Proposal};
 use ledger::NewFile;
-use policy::{Keyring, document, root, source};
+use policy::{
+    Keyring,
+    difference::{Difference, describe, differences},
+    document, root, source,
+};
 use serde_json::json;
 
 use crate::{
@@ -31,9 +35,15 @@ pub(crate) enum Command {
         /// The policy
         file: PathBuf,
     },
-    /// Print the policy in force
+    /// Print the policy in force, in words
     #[command(after_help = "Example: assay policy show --format json")]
     Show,
+    /// Say in words what a policy would change, and mark what asks for less than now
+    #[command(after_help = "Example: assay policy diff policy.toml")]
+    Diff {
+        /// The policy
+        file: PathBuf,
+    },
     /// Propose a policy as the next root; the old and the new people of role root sign it
     #[command(after_help = "Example: assay policy propose policy.toml --certificate frank.asc")]
     Propose {
@@ -51,6 +61,7 @@ pub(crate) fn run(global: &Global, command: Command) -> Outcome {
         Command::Person { name, certificate } => person(global, &name, &certificate),
         Command::Check { file } => check(global, &file),
         Command::Show => show(global),
+        Command::Diff { file } => diff(global, &file),
         Command::Propose { file, certificates } => propose(global, &file, &certificates),
     }
 }
@@ -151,11 +162,93 @@ fn show(global: &Global) -> Outcome {
                 chain.chain,
                 chain.root.version,
                 chain.root.expires,
-                serde_json::to_string_pretty(&chain.policy).unwrap_or_default()
+                in_words(&chain.policy)
             )
         },
     );
     Ok(())
+}
+
+fn diff(global: &Global, path: &PathBuf) -> Outcome {
+    let open = Desk::open_ledger(global)?;
+    let chain = open.chain(&open.snapshot()?)?;
+    let policy = source::read(&read_policy(path)?, Some(chain.chain)).or_exit(Exit::Usage)?;
+    document::check(&policy).or_exit(Exit::Refused)?;
+    let changes = differences(&chain.policy, &policy);
+    let mut warnings = document::warnings(&policy);
+    let expires = chain.now.plus(policy.freshness.root);
+    warnings.extend(document::expiring(&policy, &chain.keyring, expires));
+    output::result(
+        global.format,
+        &json!({"root-version": chain.root.version, "changes": changes, "warnings": warnings}),
+        || {
+            let warnings: String = warnings.iter().map(|warning| format!("\nwarning: {warning}")).collect();
+            format!(
+                "against root {}:\n{}{warnings}\nto go on: assay policy propose {}",
+                chain.root.version,
+                listed(&changes),
+                path.display()
+            )
+        },
+    );
+    Ok(())
+}
+
+/// One change a line; what asks for less than before stands out.
+fn listed(changes: &[Difference]) -> String {
+    if changes.is_empty() {
+        return "  nothing changes".to_owned();
+    }
+    let line = |change: &Difference| format!("{} {}", if change.weakens { "! WEAKER:" } else { " " }, change.what);
+    let mut text: Vec<_> = changes.iter().map(line).collect();
+    let weaker = changes.iter().filter(|change| change.weakens).count();
+    if weaker > 0 {
+        text.push(format!(
+            "{weaker} of {} changes (!) ask for less than before, or believe another: look twice",
+            changes.len()
+        ));
+    }
+    text.join("\n")
+}
+
+fn in_words(policy: &PolicyDocument) -> String {
+    let mut text = String::new();
+    for (name, person) in &policy.people {
+        let roles = policy.roles.iter().filter(|(_, role)| role.people.contains(name));
+        let roles: Vec<_> = roles.map(|(role, _)| role.to_string()).collect();
+        let _ = writeln!(
+            text,
+            "  {name}: {}; {} keys until {}",
+            if roles.is_empty() {
+                "no role".to_owned()
+            } else {
+                roles.join(", ")
+            },
+            person.keys.len(),
+            person.not_after
+        );
+    }
+    for (name, role) in &policy.roles {
+        if let Some(threshold) = role.threshold {
+            let _ = writeln!(text, "  role {name}: {threshold} of {} people", role.people.len());
+        }
+    }
+    for (name, channel) in &policy.channels {
+        let _ = writeln!(
+            text,
+            "  channel {name}: {} of {}, released by {} of role {}; at most {} behind, current for {}",
+            channel.branch,
+            channel.upstream,
+            channel.release.threshold,
+            channel.release.role,
+            channel.max_lag,
+            channel.expires
+        );
+    }
+    for (index, rule) in policy.rules.iter().enumerate() {
+        let _ = writeln!(text, "  rule {}: {}", index + 1, describe(rule));
+    }
+    text
 }
 
 fn propose(global: &Global, path: &PathBuf, certificates: &[PathBuf]) -> Outcome {
@@ -173,17 +266,26 @@ fn propose(global: &Global, path: &PathBuf, certificates: &[PathBuf]) -> Outcome
     for warning in document::warnings(&policy) {
         output::warn(&warning);
     }
+    let changes = differences(&chain.policy, &policy);
     let next = root::compile(policy, chain.root.version + 1, chain.now, &chain.keyring).or_exit(Exit::Refused)?;
+    for warning in next
+        .policy
+        .iter()
+        .flat_map(|policy| document::expiring(policy, &chain.keyring, next.expires))
+    {
+        output::warn(&warning);
+    }
     let proposal = Proposal::Root(Box::new(next));
     files.push(NewFile::proposal(&proposal));
     open.add(&files, &format!("Propose root {}", chain.root.version + 1))?;
     let payload = proposal.payload_digest();
     output::result(
         global.format,
-        &json!({"proposal": payload.to_string(), "version": chain.root.version + 1}),
+        &json!({"proposal": payload.to_string(), "version": chain.root.version + 1, "changes": changes}),
         || {
             format!(
-                "root {} is proposed as {payload}: the old and the new people of role root run assay sign",
+                "{}\nroot {} is proposed as {payload}: the old and the new people of role root run assay sign",
+                listed(&changes),
                 chain.root.version + 1
             )
         },

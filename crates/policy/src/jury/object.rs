@@ -61,6 +61,9 @@ pub enum ObjectRefusal {
     /// Only notes, which bind its SHA-1 name and nothing of its bytes.
     #[error("{} by notes alone, which bind a SHA-1 name: one of them must also have signed the object itself", who(.0))]
     NotesAlone(Vec<Vouch>),
+    /// The object cannot be read in one way.
+    #[error("the object cannot be judged")]
+    Unreadable(#[from] GitObjectError),
     /// Judged without a chain.
     #[error("people of a keyring without a chain prove nothing; they can be counted")]
     NoChain,
@@ -160,6 +163,29 @@ impl Jury<'_> {
     /// Judges every signature of every candidate.
     pub fn hear<'j>(&'j self, candidates: &[Candidate<'_>], work: &mut Work<'_>) -> Vec<Heard<'j>> {
         work.share(candidates, |piece, facts, learnt| self.hear_piece(piece, facts, learnt))
+    }
+
+    /// From the contents of commits to proof: each is read, heard, and held against a role and a threshold.
+    pub fn authenticate(
+        &self,
+        commits: &[(GitOid, Vec<u8>)],
+        role: &RoleName,
+        needed: u32,
+        work: &mut Work<'_>,
+    ) -> Vec<Result<Verified<GitOid>, ObjectRefusal>> {
+        work.share(commits, |piece, facts, learnt| {
+            let read: Vec<_> = piece
+                .iter()
+                .map(|(id, bytes)| Candidate::commit(id.clone(), bytes))
+                .collect();
+            let candidates: Vec<_> = read.iter().flatten().cloned().collect();
+            let mut heard = self.hear_piece(&candidates, facts, learnt).into_iter();
+            let outcome = |read: Result<Candidate<'_>, GitObjectError>| {
+                let heard = read.map(|_| heard.next()).map_err(ObjectRefusal::Unreadable)?;
+                heard.ok_or(ObjectRefusal::NoChain)?.require(role, needed)
+            };
+            read.into_iter().map(outcome).collect()
+        })
     }
 
     fn hear_piece<'j>(&'j self, candidates: &[Candidate<'_>], facts: &Facts, learnt: &mut Vec<Fact>) -> Vec<Heard<'j>> {

@@ -52,6 +52,25 @@ impl<'a> Timeline<'a> {
 }
 
 impl Keyring {
+    /// When `key` stops to sign validly, if that is before `until`: the last such moment, so that a gap in the past
+    /// (a key that was renewed late) is none.
+    pub fn ends(&self, pinned: Sha256Digest, key: &Fingerprint, until: Time) -> Option<Time> {
+        if self.signing_key(pinned, key, until).is_ok() {
+            return None;
+        }
+        let points = self.turning_points(pinned);
+        let good = points
+            .range(..until)
+            .rev()
+            .find(|at| self.signing_key(pinned, key, **at).is_ok());
+        let last = good.copied().unwrap_or(Time::from_unix(0));
+        points
+            .range(last..until)
+            .find(|at| **at > last)
+            .copied()
+            .or(Some(until))
+    }
+
     /// Every moment at which something may change for a key of the certificate: each that it names and the second
     /// after it (what expires may do so at the end of its last second), and the beginning of time.
     fn turning_points(&self, pinned: Sha256Digest) -> BTreeSet<Time> {

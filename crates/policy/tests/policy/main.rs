@@ -6,6 +6,7 @@
 mod admission;
 mod certificates;
 mod coverage;
+mod difference;
 mod document;
 mod encodings;
 mod foreign;
