@@ -342,14 +342,6 @@ impl History {
             .map_err(reading(format!("commit {commit}")))
     }
 
-    pub(crate) fn reaches(&self, descendant: ObjectId, ancestor: ObjectId) -> Result<bool, ReadError> {
-        let base = self
-            .repo
-            .merge_base(descendant, ancestor)
-            .map_err(reading(format!("the history of {descendant} and {ancestor}")))?;
-        Ok(base.is_some_and(|base| base.detach() == ancestor))
-    }
-
     pub(crate) fn write_commit(
         &self,
         tree: ObjectId,

@@ -15,6 +15,7 @@
 //! * [`history`]: a repository's own commits and tags; [`notes`]: what is signed beside them; [`authenticate`]: whether
 //!   those who may made them.
 
+mod ancestry;
 pub mod authenticate;
 mod author;
 mod branch;

@@ -3,6 +3,7 @@
 use gix::ObjectId;
 
 use crate::{
+    ancestry::is_ancestor,
     author::Author,
     branch::Change,
     durable,
@@ -91,8 +92,7 @@ impl Ledger {
         author: &Author,
         resolutions: &Resolutions,
     ) -> Result<Change<Merged>, MergeError> {
-        let base = self.merge_base(head, other)?;
-        if base == Some(other) {
+        if is_ancestor(&self.repo, other, head)? {
             return Ok(Change::None(Merged {
                 head,
                 way: Way::NothingNew,
@@ -107,8 +107,14 @@ impl Ledger {
                 conflicts: union.conflicts,
             });
         }
+        let newer = is_ancestor(&self.repo, head, other)?;
+        let base = if newer {
+            Some(head)
+        } else {
+            self.merge_base(head, other)?
+        };
         let removed_there = self.removed(base, other)?;
-        let (to, way) = if base == Some(head) && union.tree == theirs {
+        let (to, way) = if newer && union.tree == theirs {
             (other, Way::FastForward)
         } else {
             let commit = self.write_commit(union.tree, &[head, other], message, author)?;

@@ -15,6 +15,7 @@ use gix::{
 };
 
 use crate::{
+    ancestry::is_ancestor,
     author::Author,
     branch::set_reference,
     durable,
@@ -151,12 +152,12 @@ impl History {
         for _ in 0..ATTEMPTS {
             let place = self.notes_place()?;
             let (tree, added) = self.with_lines(place, new)?;
-            let is_ancestor = |other: ObjectId| match place.commit {
-                Some(ours) => self.reaches(ours, other),
+            let has_merged = |other: ObjectId| match place.commit {
+                Some(ours) => is_ancestor(self.repository(), other, ours),
                 None => Ok(false),
             };
             let already = match merged {
-                Some(other) => is_ancestor(other)?,
+                Some(other) => has_merged(other)?,
                 None => true,
             };
             if added == 0 && already {

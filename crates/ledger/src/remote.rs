@@ -7,6 +7,7 @@ use attestation::Sha256Digest;
 use gix::{ObjectId, refs::transaction::PreviousValue};
 
 use crate::{
+    ancestry::is_ancestor,
     author::Author,
     branch::set_reference,
     git::{self, Git, GitError},
@@ -118,7 +119,7 @@ impl<'a> RemoteRef<'a> {
         }
         let theirs = self.tracked()?.unwrap_or(tip);
         let rewritten_from = match before {
-            Some(before) if self.merge_base(before, theirs)? != Some(before) => Some(before),
+            Some(before) if !is_ancestor(self.repo, before, theirs)? => Some(before),
             _ => None,
         };
         Ok(Some(Fetched { theirs, rewritten_from }))
@@ -169,14 +170,6 @@ impl<'a> RemoteRef<'a> {
             .try_find_reference(&self.tracking)
             .map_err(reading(&*self.tracking))?;
         Ok(found.and_then(|reference| reference.target().try_id().map(ToOwned::to_owned)))
-    }
-
-    fn merge_base(&self, one: ObjectId, other: ObjectId) -> Result<Option<ObjectId>, ReadError> {
-        let base = self
-            .repo
-            .merge_base(one, other)
-            .map_err(reading(format!("the history of {one} and {other}")))?;
-        Ok(base.map(gix::Id::detach))
     }
 
     /// Runs git in this repository; the inner error is its failure.

@@ -385,66 +385,6 @@ fn a_refused_push_is_an_error_and_keeps_what_came() {
 }
 
 #[test]
-fn refuses_a_remote_that_git_would_take_for_an_option_or_a_command() {
-    for bad in ["", "-x", "--upload-pack=touch /tmp/pwned", "a\nb"] {
-        assert!(Remote::new(bad).is_err(), "{bad:?} was accepted");
-    }
-    let world = World::new();
-    let ledger = world.person("alice").create();
-    let witness = world.path("pwned");
-    let remote = Remote::new(&format!("ext::touch {}", witness.display())).unwrap();
-    ledger
-        .sync(&world.process(), &remote, &author(), &Resolutions::new())
-        .unwrap_err();
-    assert!(!witness.exists(), "a remote ran a command");
-}
-
-#[test]
-fn hooks_do_not_run_when_something_is_fetched() {
-    let world = World::new();
-    let (alice, bob) = (world.person("alice"), world.person("bob"));
-    let of_alice = alice.create();
-    alice.sync(&of_alice).unwrap();
-    let witness = world.path("hook-ran");
-    let hook = bob.path.join(".git/hooks/reference-transaction");
-    std::fs::create_dir_all(hook.parent().unwrap()).unwrap();
-    std::fs::write(&hook, format!("#!/bin/sh\ntouch {}\n", witness.display())).unwrap();
-    std::fs::set_permissions(&hook, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-    bob.join();
-    assert!(!witness.exists());
-    world.git(&bob.path, &["update-ref", "refs/heads/x", "refs/heads/touchstone"]);
-    assert!(witness.exists(), "the hook works where hooks run");
-}
-
-#[test]
-fn malformed_objects_are_not_fetched() {
-    let world = World::new();
-    let alice = world.person("alice");
-    let ledger = alice.create();
-    alice.sync(&ledger).unwrap();
-    let head = ledger.head().unwrap();
-    // A tree with an entry named `.git`, which a checkout would write into a repository.
-    let shared = world.shared();
-    let script = "printf x | git hash-object -w --stdin | xargs -I @ printf '100644 blob @\\t.git\\n' | git mktree";
-    let output = std::process::Command::new("sh")
-        .args(["-c", script])
-        .env_clear()
-        .envs(world.environment())
-        .current_dir(&shared)
-        .output()
-        .unwrap();
-    let tree = String::from_utf8(output.stdout).unwrap();
-    let commit = world.git(
-        &shared,
-        &["commit-tree", "-p", &head.to_string(), "-m", "x", tree.trim()],
-    );
-    world.git(&shared, &["update-ref", "refs/heads/touchstone", &commit]);
-    let error = alice.sync(&ledger).unwrap_err();
-    assert!(matches!(error, SyncError::Git { .. }), "{error:?}");
-    assert_eq!(ledger.head().unwrap(), head);
-}
-
-#[test]
 fn resolutions_take_the_side_they_name() {
     let world = World::new();
     let alice = world.person("alice");

@@ -3,5 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on stops, in its helpers too")]
 
 mod common;
+mod crowd;
 mod exchange;
+mod hostile;
 mod local;
