@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, env, path::PathBuf};
 
 use attestation::{
-    ChainId,
+    ChainId, GitOid,
     statement::{Claim, Import},
 };
 use importer::ObjectId;
@@ -15,7 +15,7 @@ use policy::Facts;
 
 use crate::{
     chain_state::ChainState,
-    desk::Desk,
+    desk::{Desk, OpenDesk},
     exit::{Exit, Failure, OrExit as _, Outcome},
 };
 
@@ -53,6 +53,46 @@ pub(crate) fn open(desk: &Desk) -> Outcome<History> {
             .with_arriving(&PathBuf::from(arriving))
             .or_exit(Exit::Environment),
         _ => Ok(history),
+    }
+}
+
+/// Whether the history up to `commit` is authentic under the roots so far, from the first introduction on. Without one
+/// there is nothing to hold it to.
+pub(crate) fn require(open: &OpenDesk, snapshot: &Snapshot, chain: &ChainState, commit: &GitOid) -> Outcome {
+    let courts = courts(chain)?;
+    let Some(first) = courts.introduction() else {
+        return Ok(());
+    };
+    let history = self::open(&open.desk)?;
+    let target = object_id(commit);
+    if !history.has(target) {
+        return Err(
+            Failure::new(Exit::Environment, format!("commit {commit} is not in this clone"))
+                .next("fetch the branch that has it, and run this again"),
+        );
+    }
+    // Calculated anew: something is signed because of it.
+    let report = judge(
+        chain,
+        snapshot,
+        &history,
+        &courts,
+        (first, target),
+        &mut Facts::default(),
+    )?;
+    match report.breaks.first() {
+        None => Ok(()),
+        Some(found) => Err(Failure::new(
+            Exit::Refused,
+            format!(
+                "the history up to {commit} is not authentic: the chain of trust breaks at {} {:?}: {}",
+                found.commit, found.subject, found.reason
+            ),
+        )
+        .next(format!(
+            "look at it (assay authenticate {commit}); if you know what it is, and everybody who signs does: assay sign \
+             --vouch-for {commit}"
+        ))),
     }
 }
 

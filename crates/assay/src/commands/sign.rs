@@ -38,6 +38,9 @@ pub(crate) struct Args {
     /// Only the proposal with this payload
     #[arg(long, value_name = "SHA256")]
     only: Option<Sha256Digest>,
+    /// Sign a root that vouches for the history up to this commit although it is not authentic, because you looked at it
+    #[arg(long, value_name = "COMMIT")]
+    vouch_for: Option<attestation::GitOid>,
     /// Sign without being asked
     #[arg(long, short)]
     yes: bool,
@@ -166,7 +169,7 @@ fn pending(
     args: &Args,
 ) -> Outcome<Vec<Ready>> {
     let mut ready = Vec::new();
-    let checker = Checker::new(open, snapshot, chain, statements);
+    let checker = Checker::new(open, snapshot, chain, statements).vouching_for(args.vouch_for.clone());
     let mut applicable = Vec::new();
     for file in snapshot.proposals().or_exit(Exit::Environment)?.files {
         if args.only.is_none_or(|only| only == file.payload) && checker.applies(file.proposal.claimed())? {

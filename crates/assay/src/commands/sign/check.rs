@@ -97,6 +97,7 @@ pub(crate) struct Checker<'a> {
     snapshot: &'a Snapshot,
     chain: &'a ChainState,
     statements: &'a Statements,
+    vouch_for: Option<GitOid>,
 }
 
 impl<'a> Checker<'a> {
@@ -112,7 +113,14 @@ impl<'a> Checker<'a> {
             snapshot,
             chain,
             statements,
+            vouch_for: None,
         }
+    }
+
+    /// With a commit whose history the user vouches for without its being authentic.
+    pub(crate) fn vouching_for(mut self, commit: Option<GitOid>) -> Self {
+        self.vouch_for = commit;
+        self
     }
 
     /// Whether a proposal is the next step of something, and recent. Others are history: passed over silently.
@@ -181,7 +189,24 @@ impl<'a> Checker<'a> {
     fn root(&self, next: &Root) -> Outcome<Checked> {
         let policy = root::check(next, Some(self.chain.chain), &self.chain.keyring).or_exit(Exit::Refused)?;
         root_expiry(next, policy, self.chain.now)?;
+        self.introduction(policy)?;
         Ok(Checked::Root(Box::new(next.clone())))
+    }
+
+    /// Who signs a root vouches for the history up to its introduction: it must be authentic under the roots so far.
+    fn introduction(&self, next: &PolicyDocument) -> Outcome {
+        let introduction = |policy: &PolicyDocument| policy.repository.as_ref().map(|it| it.introduction.clone());
+        let Some(commit) =
+            introduction(next).filter(|commit| introduction(&self.chain.policy).as_ref() != Some(commit))
+        else {
+            return Ok(());
+        };
+        crate::output::note(&format!("this root vouches for the history up to {commit}"));
+        if self.vouch_for.as_ref() == Some(&commit) {
+            return Ok(());
+        }
+        crate::history::require(self.open, self.snapshot, self.chain, &commit)
+            .map_err(|failure| failure.next_if_none("fetch the branch that the root vouches for, then run this again"))
     }
 
     fn top_level(&self, targets: &Targets) -> Outcome<Checked> {
