@@ -14,7 +14,9 @@ use crate::people::TestPerson;
 
 /// A repository in a temporary directory; git in it is hermetic.
 pub struct Repo {
-    directory: TempDir,
+    path: PathBuf,
+    home: PathBuf,
+    _directory: Option<TempDir>,
 }
 
 impl Default for Repo {
@@ -30,24 +32,36 @@ impl Repo {
     /// As every method here, if something that is not under test goes wrong.
     pub fn new() -> Self {
         let directory = TempDir::new().expect("a directory");
-        let repo = Self { directory };
+        let home = directory.path().to_owned();
+        let repo = Self {
+            path: home.clone(),
+            home: home.clone(),
+            _directory: Some(directory),
+        };
         repo.git(&["init", "--quiet", "--initial-branch", "main", "repo"]);
-        repo
+        Self {
+            path: home.join("repo"),
+            ..repo
+        }
+    }
+
+    /// The repository that is at `path`; what lies beside it, and git's home, is below `home`.
+    pub fn at(path: &Path, home: &Path) -> Self {
+        Self {
+            path: path.to_owned(),
+            home: home.to_owned(),
+            _directory: None,
+        }
     }
 
     /// The work tree.
     pub fn path(&self) -> PathBuf {
-        let inner = self.directory.path().join("repo");
-        if inner.exists() {
-            inner
-        } else {
-            self.directory.path().to_owned()
-        }
+        self.path.clone()
     }
 
     /// A place beside it.
     pub fn beside(&self, name: &str) -> PathBuf {
-        self.directory.path().join(name)
+        self.home.join(name)
     }
 
     /// git, as [`Self::git`] runs it, in another directory.
@@ -55,8 +69,8 @@ impl Repo {
         let mut git = Command::new("git");
         git.env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
-            .env("HOME", self.directory.path())
-            .env("GNUPGHOME", self.directory.path().join("gnupg"))
+            .env("HOME", &self.home)
+            .env("GNUPGHOME", self.home.join("gnupg"))
             .env("GIT_CONFIG_NOSYSTEM", "1")
             .env("GIT_AUTHOR_NAME", "Somebody")
             .env("GIT_AUTHOR_EMAIL", "somebody@example.org")
@@ -79,8 +93,12 @@ impl Repo {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         let mut child = git.spawn().expect("git starts");
-        child.stdin.take().expect("a pipe").write_all(input).expect("git reads");
+        let mut pipe = child.stdin.take().expect("a pipe");
+        let input = input.to_vec();
+        // Beside the reading of its answers, so that neither side waits for the other's full pipe.
+        let writer = std::thread::spawn(move || pipe.write_all(&input));
         let output = child.wait_with_output().expect("git ends");
+        writer.join().expect("a writer").expect("git reads");
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "git {arguments:?}: {said}");
         String::from_utf8(output.stdout).expect("text").trim().to_owned()

@@ -42,6 +42,14 @@ pub struct Output {
 }
 
 impl Output {
+    /// Runs a command of ours to its end.
+    ///
+    /// # Panics
+    /// If it does not start.
+    pub fn run(command: &mut Command) -> Self {
+        Self::of(command)
+    }
+
     pub(super) fn of(command: &mut Command) -> Self {
         let child = command
             .stdin(Stdio::null())
