@@ -16,7 +16,7 @@ use std::{
 use gix::ObjectId;
 
 use crate::{
-    Change, ChangeSet, Commit, FileMode, TreePath,
+    Change, ChangeSet, Commit, FileMode, TreeFile, TreePath,
     pack::{Families, Member, Packs, STRANGERS, Visit},
     path::check_name,
     repository::ObjectKind,
@@ -26,7 +26,7 @@ use crate::{
 /// The trees and commits of every pack of a repository, as they were when it was read.
 pub struct Forest {
     packs: Arc<Packs>,
-    names: Vec<Box<str>>,
+    names: Numbered<Box<str>>,
     strangers: Vec<ObjectId>,
     trees: Vec<Option<Tree>>,
     commits: HashMap<ObjectId, Commit>,
@@ -87,7 +87,7 @@ impl Forest {
         );
         Self {
             packs: Arc::clone(packs),
-            names: shared.names.into_inner().unwrap_or_else(PoisonError::into_inner).list,
+            names: shared.names.into_inner().unwrap_or_else(PoisonError::into_inner),
             strangers: shared
                 .strangers
                 .into_inner()
@@ -113,6 +113,70 @@ impl Forest {
         }
         changes.sort_unstable_by(|a, b| a.path.cmp(&b.path));
         Some(ChangeSet { changes })
+    }
+
+    /// Every commit that `tip` reaches, the newest first as their committers dated them: near ones have most in common.
+    /// `None` if one is in no pack.
+    pub fn reached(&self, tip: ObjectId) -> Option<Vec<Commit>> {
+        let mut seen = HashSet::from([tip]);
+        let mut waiting = vec![tip];
+        let mut found = Vec::new();
+        while let Some(id) = waiting.pop() {
+            let commit = self.commit(id)?;
+            waiting.extend(commit.parents.iter().copied().filter(|parent| seen.insert(*parent)));
+            found.push(commit.clone());
+        }
+        found.sort_by_key(|commit| std::cmp::Reverse((commit.committed, commit.id)));
+        Some(found)
+    }
+
+    /// Whether the tree has a file at this path; `None` if [`Repository`](crate::Repository) must be asked.
+    pub fn has_file(&self, tree: ObjectId, path: &TreePath) -> Option<bool> {
+        let mut entries = self.tree_of(tree)?;
+        if let Some(directory) = path.parent() {
+            match self.directory(entries, directory)? {
+                Some(found) => entries = found,
+                None => return Some(false),
+            }
+        }
+        Some(
+            self.entry(entries, path.name())
+                .is_some_and(|entry| !entry.is_directory()),
+        )
+    }
+
+    /// The files below a directory of the tree, at any depth, in no promised order; `None` if
+    /// [`Repository`](crate::Repository) must be asked.
+    pub fn files_under(&self, tree: ObjectId, directory: &str) -> Option<Vec<TreeFile>> {
+        let mut changes = Vec::new();
+        if let Some(found) = self.directory(self.tree_of(tree)?, directory)? {
+            self.compare(&[], found, directory, 0, &mut changes)?;
+        }
+        let files = changes.into_iter().filter_map(|change| {
+            let (mode, id) = change.new?;
+            Some(TreeFile {
+                path: change.path,
+                mode,
+                id,
+            })
+        });
+        Some(files.collect())
+    }
+
+    /// The entries of a directory; the inner `None` where it is not.
+    fn directory<'a>(&'a self, mut entries: &'a [Entry], path: &str) -> Option<Option<&'a [Entry]>> {
+        for name in path.split('/').filter(|name| !name.is_empty()) {
+            match self.entry(entries, name).filter(|entry| entry.is_directory()) {
+                Some(entry) => entries = self.tree(entry.object())?,
+                None => return Some(None),
+            }
+        }
+        Some(Some(entries))
+    }
+
+    fn entry(&self, entries: &[Entry], name: &str) -> Option<Entry> {
+        let name = *self.names.numbers.get(name)? as usize;
+        entries.iter().copied().find(|entry| entry.name() == name)
     }
 
     fn tree_of(&self, id: ObjectId) -> Option<&[Entry]> {
@@ -169,7 +233,7 @@ impl Forest {
         depth: usize,
         out: &mut Vec<Change>,
     ) -> Option<()> {
-        let path = TreePath::join(directory, &self.names[pair.0.or(pair.1)?.name()]);
+        let path = TreePath::join(directory, &self.names.list[pair.0.or(pair.1)?.name()]);
         let subtree = |entry: Option<Entry>| match entry {
             Some(entry) if entry.is_directory() => {
                 let tree = self.tree(entry.object())?;
@@ -206,8 +270,8 @@ impl Forest {
 
     fn order(&self, a: Entry, b: Entry) -> Ordering {
         git_order(
-            (&self.names[a.name()], a.is_directory()),
-            (&self.names[b.name()], b.is_directory()),
+            (&self.names.list[a.name()], a.is_directory()),
+            (&self.names.list[b.name()], b.is_directory()),
         )
     }
 }

@@ -3,7 +3,11 @@
 //! A diff against the first parent shows what the branch brought, a diff against the second what the trunk had. What
 //! somebody put into the merge itself is in neither: it has to be looked for.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::atomic::{AtomicUsize, Ordering},
+    thread,
+};
 
 use gix::ObjectId;
 
@@ -35,6 +39,52 @@ impl From<ObjectError> for MergeError {
 type State = Option<(FileMode, ObjectId)>;
 
 impl Repository {
+    /// Every merge that `to` reaches and `from` does not, made again on all cores: the paths at which some of them are
+    /// not what merging their parents gives, and which.
+    pub fn unmerged_paths_between(
+        &self,
+        from: ObjectId,
+        to: ObjectId,
+    ) -> Result<BTreeMap<TreePath, BTreeSet<ObjectId>>, MergeError> {
+        let mut merges = Vec::new();
+        for id in self.reached_only_by(to, from)? {
+            let commit = self.commit(id)?;
+            if commit.parents.len() > 1 {
+                merges.push(commit);
+            }
+        }
+        merges.sort_by_key(|merge| (merge.committed, merge.id));
+        let next = AtomicUsize::new(0);
+        let work = |repository: Self| {
+            let mut found = Vec::new();
+            while let Some(merge) = merges.get(next.fetch_add(1, Ordering::Relaxed)) {
+                let paths = repository.unmerged_paths(merge)?;
+                found.extend(paths.into_iter().map(|path| (path, merge.id)));
+            }
+            Ok(found)
+        };
+        let threads = thread::available_parallelism()
+            .map_or(1, usize::from)
+            .min(merges.len().max(1));
+        let found = thread::scope(|scope| {
+            let workers: Vec<_> = (0..threads)
+                .map(|_| {
+                    let repository = self.clone();
+                    scope.spawn(|| work(repository))
+                })
+                .collect();
+            let joined = workers
+                .into_iter()
+                .map(|worker| worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+            joined.collect::<Result<Vec<_>, MergeError>>()
+        })?;
+        let mut odd: BTreeMap<TreePath, BTreeSet<ObjectId>> = BTreeMap::new();
+        for (path, merge) in found.into_iter().flatten() {
+            odd.entry(path).or_default().insert(merge);
+        }
+        Ok(odd)
+    }
+
     /// The paths, sorted, at which the tree of a merge is not what merging its parents gives: where a conflict was
     /// resolved by hand, or something was slipped in. None for a commit that is no merge.
     ///

@@ -96,10 +96,49 @@ impl Repository {
         Ok(false)
     }
 
+    /// Whether a branch or tag of this repository, or a branch that it follows, contains the commit. Other refs do not
+    /// count: a forge keeps what anybody proposed under names of its own.
+    pub fn is_published(&self, commit: ObjectId) -> Result<bool, ResolveError> {
+        let unknown = |source| ResolveError::Unknown {
+            revision: "refs".to_owned(),
+            source: Box::new(source),
+        };
+        let mut tips = Vec::new();
+        let references = self.git.references().map_err(unknown)?;
+        for kind in ["refs/heads/", "refs/tags/", "refs/remotes/"] {
+            for reference in references.prefixed(kind).map_err(unknown)? {
+                // A ref that leads to no commit contains none.
+                let peeled = reference.ok().and_then(|mut reference| reference.peel_to_id().ok());
+                tips.extend(peeled.map(gix::Id::detach));
+            }
+        }
+        let mut seen: HashSet<ObjectId> = tips.iter().copied().collect();
+        while let Some(id) = tips.pop() {
+            if id == commit {
+                return Ok(true);
+            }
+            if let Ok(found) = self.commit(id) {
+                tips.extend(found.parents.into_iter().filter(|parent| seen.insert(*parent)));
+            }
+        }
+        Ok(false)
+    }
+
     /// Whether a ref, such as the one that [`Repository::fetch_upstream`] moves, contains the commit.
     pub fn is_on_branch(&self, commit: ObjectId, reference: &str) -> Result<bool, ResolveError> {
         let tip = self.resolve(reference)?;
         Ok(self.is_ancestor(commit, tip)?)
+    }
+
+    /// The commits that `to` reaches and `from` does not, oldest first as their committers dated them.
+    pub fn commits_between(&self, from: ObjectId, to: ObjectId) -> Result<Vec<Commit>, ObjectError> {
+        let ids = self.reached_only_by(to, from)?;
+        let mut commits = ids
+            .into_iter()
+            .map(|id| self.commit(id))
+            .collect::<Result<Vec<_>, _>>()?;
+        commits.sort_by_key(|commit| (commit.committed, commit.id));
+        Ok(commits)
     }
 
     /// Counts the commits that `to` reaches and `from` does not, as `git rev-list --count from..to` does, which stops
@@ -127,7 +166,7 @@ impl Repository {
     ///
     /// Newest first; an excluded commit excludes its parents, also those met before. It ends when every commit still
     /// to look at was met as an excluded one.
-    fn reached_only_by(&self, to: ObjectId, from: ObjectId) -> Result<HashSet<ObjectId>, ObjectError> {
+    pub(crate) fn reached_only_by(&self, to: ObjectId, from: ObjectId) -> Result<HashSet<ObjectId>, ObjectError> {
         let mut excluded = HashMap::from([(to, false)]);
         excluded.insert(from, true);
         let mut queue = BinaryHeap::new();
