@@ -32,18 +32,18 @@ pub struct UnitFile<'a> {
 }
 
 /// The unit that has a source with a hash, if any has.
-pub type OwnerOfHash = dyn Fn(&Digest) -> Option<String> + Sync;
+pub type OwnerOfHash<'a> = dyn Fn(&Digest) -> Option<String> + Sync + 'a;
 
 /// Whether a revision and a `narHash` are those of a release.
-pub type IsReleased = dyn Fn(&str, &str) -> bool + Sync;
+pub type IsReleased<'a> = dyn Fn(&str, &str) -> bool + Sync + 'a;
 
 /// What rules need from elsewhere. The default knows nothing, and then nothing is excused.
 #[derive(Clone, Copy, Default)]
 pub struct Context<'a> {
     /// The unit, other than the one that is compared, whose source has this hash in the old or the new tree.
-    pub owner_of_hash: Option<&'a OwnerOfHash>,
+    pub owner_of_hash: Option<&'a OwnerOfHash<'a>>,
     /// Whether a flake's lock may name this: the ledger has a release of this revision with this `narHash`.
-    pub is_released: Option<&'a IsReleased>,
+    pub is_released: Option<&'a IsReleased<'a>>,
 }
 
 /// What a change of one unit is.
