@@ -6,12 +6,18 @@ use attestation::{
     ChainId, Class, Content, Delta, UnitPath,
     unit::{FindingLevel, ListedFile},
 };
-use importer::{Change, FileMode, Listing, ObjectError, ObjectId, Repository, TreeError, TreeFile};
+use importer::{
+    Change, Commit, FileMode, Listing, MergeError, ObjectError, ObjectId, Repository, TreeError, TreeFile, TreePath,
+};
+use nixexpr::{Finding, Place};
 use policy::admission::ChangedUnit;
 
 use crate::{
-    Partition, class,
-    finding::{Evidence, Finding, Findings},
+    Partition,
+    class::{self, Reading},
+    collection::{self, Cut, Piece},
+    engine::{self, Context, Sides},
+    finding,
 };
 
 /// A unit that differs between two trees.
@@ -21,12 +27,34 @@ pub struct UnitChange {
     pub delta: Delta,
     /// What kind of change it is.
     pub class: Class,
+    /// What changed, in one line for people. It is text from outside: show it safely.
+    pub summary: String,
+    /// Why it is not certain that nothing but version, revision and hash changed. Text from outside too.
+    pub no_bump: Option<String>,
     /// Where the unit was before, or is now, if its listing is unchanged under another path.
     pub counterpart: Option<UnitPath>,
-    /// What somebody must look at, sorted by code.
+    /// What somebody must look at, sorted.
     pub findings: Vec<Finding>,
     /// The files that differ, sorted by path.
-    pub files: Vec<Change>,
+    pub files: Vec<UnitFile>,
+}
+
+/// A file, or a part of one, that differs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnitFile {
+    /// The file.
+    pub change: Change,
+    /// The part that is in the unit; `None` for all of it.
+    pub part: Option<Part>,
+}
+
+/// A part of a collection file: one binding, or what is no binding.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part {
+    /// Its text before, and the line on which that began; `None` if it was not.
+    pub old: Option<(u64, Vec<u8>)>,
+    /// Its text now.
+    pub new: Option<(u64, Vec<u8>)>,
 }
 
 /// Why the changes could not be told.
@@ -38,12 +66,15 @@ pub enum ChangesError {
     /// A file cannot be read.
     #[error(transparent)]
     Object(#[from] ObjectError),
+    /// A merge of the range could not be made again.
+    #[error(transparent)]
+    Merge(#[from] MergeError),
 }
 
 impl UnitChange {
     /// The highest level among the findings.
     pub fn highest_finding(&self) -> Option<FindingLevel> {
-        self.findings.iter().map(|finding| finding.level).max()
+        self.findings.iter().map(Finding::level).max()
     }
 }
 
@@ -70,8 +101,19 @@ pub fn changes(
     let old_tree = old_tree.unwrap_or_else(|| ObjectId::empty_tree(new_tree.kind()));
     let (old, new) = (repository.listing(old_tree)?, repository.listing(new_tree)?);
     let partition = Partition::of(old.files().iter().chain(new.files()).map(|file| &file.path));
+    let context = Context::of(repository, &partition, &old, &new);
     let mut units: BTreeMap<UnitPath, Vec<Change>> = BTreeMap::new();
+    let mut found = Vec::new();
     for change in repository.change_set(old_tree, new_tree)?.changes() {
+        if is_cut(change, &old, &new) {
+            let sides = (bytes(repository, change.old)?, bytes(repository, change.new)?);
+            if let (Some(was), Some(is)) = sides
+                && let Some(pieces) = cut(&context, chain, change, &was, &is)
+            {
+                found.extend(pieces);
+                continue;
+            }
+        }
         units
             .entry(partition.unit(&change.path))
             .or_default()
@@ -81,31 +123,230 @@ pub fn changes(
     let mut old = side(repository, &partition, &names, &old)?;
     let mut new = side(repository, &partition, &names, &new)?;
     let counterparts = counterparts(&names, &old, &new);
-    units
+    for (unit, files) in units {
+        let (was, is) = (
+            old.remove(&unit).unwrap_or_default(),
+            new.remove(&unit).unwrap_or_default(),
+        );
+        let counterpart = counterparts.get(&unit).cloned();
+        let existence = class::Existence {
+            was: !was.is_empty(),
+            is: !is.is_empty(),
+            moved: counterpart.is_some(),
+        };
+        let verdict = judge(repository, &context, &unit, &files, existence)?;
+        found.push(UnitChange {
+            class: verdict.class,
+            summary: verdict.summary,
+            no_bump: verdict.no_bump,
+            findings: verdict.findings,
+            delta: Delta {
+                from: Content::of(chain, &unit, &was),
+                to: Content::of(chain, &unit, &is),
+                unit,
+            },
+            counterpart,
+            files: files
+                .into_iter()
+                .map(|change| UnitFile { change, part: None })
+                .collect(),
+        });
+    }
+    found.sort_by(|a, b| a.delta.unit.cmp(&b.delta.unit));
+    Ok(found)
+}
+
+/// The same for the import of a range of commits, whose merges are made again: what somebody put into a merge, and
+/// that no diff shows, is a finding of the unit that it changed.
+pub fn changes_of_range(
+    repository: &Repository,
+    chain: ChainId,
+    from: &Commit,
+    to: &Commit,
+) -> Result<Vec<UnitChange>, ChangesError> {
+    let mut found = changes(repository, chain, Some(from.tree), to.tree)?;
+    let odd = repository.unmerged_paths_between(from.id, to.id)?;
+    let rule = nixexpr::rule("evil-merge");
+    for change in &mut found {
+        let merges = change
+            .files
+            .iter()
+            .filter_map(|file| Some((&file.change.path, odd.get(&file.change.path)?)));
+        let findings = merges.flat_map(|(path, merges)| {
+            merges.iter().filter_map(move |merge| {
+                Some(Finding {
+                    rule: rule?,
+                    place: Place {
+                        path: path.to_string(),
+                        line: None,
+                    },
+                    what: format!("merge {merge} has here what merging its parents does not give"),
+                })
+            })
+        });
+        change.findings.extend(findings.collect::<Vec<_>>());
+        change.findings.sort();
+    }
+    Ok(found)
+}
+
+/// What is said of a unit.
+pub(crate) struct Verdict {
+    pub(crate) class: Class,
+    pub(crate) summary: String,
+    pub(crate) no_bump: Option<String>,
+    pub(crate) findings: Vec<Finding>,
+}
+
+/// Judges a unit of whole files.
+pub(crate) fn judge(
+    repository: &Repository,
+    context: &Context<'_>,
+    unit: &UnitPath,
+    files: &[Change],
+    existence: class::Existence,
+) -> Result<Verdict, ObjectError> {
+    let mut read = Vec::new();
+    for change in files {
+        read.push((bytes(repository, change.old)?, bytes(repository, change.new)?));
+    }
+    let (mut old, mut new) = (Vec::new(), Vec::new());
+    for (change, (was, is)) in files.iter().zip(&read) {
+        let path = change.path.as_str();
+        let file =
+            |side: Option<(FileMode, ObjectId)>, bytes| side.map(|(mode, _)| nixexpr::UnitFile { path, mode, bytes });
+        old.extend(file(change.old, was.as_deref().unwrap_or_default()));
+        new.extend(file(change.new, is.as_deref().unwrap_or_default()));
+    }
+    let mut judged = engine::judge(context, unit, &old, &new);
+    for (change, (was, is)) in files.iter().zip(&read) {
+        judged
+            .findings
+            .extend(finding::of_file(change, was.as_deref(), is.as_deref()));
+    }
+    judged.findings.sort();
+    judged.findings.dedup();
+    let sensitivity = files.iter().map(|change| class::sensitivity(&change.path)).max();
+    let reading = match judged.reading {
+        // What is no plain file of one mode on both sides is more than a bump, whatever is in it.
+        Reading::Bump if files.iter().any(|change| !stays_plain(change)) => Reading::Read,
+        reading => reading,
+    };
+    Ok(Verdict {
+        class: class::of(existence, sensitivity.unwrap_or_default(), reading),
+        summary: judged.summary,
+        no_bump: judged.no_bump,
+        findings: judged.findings,
+    })
+}
+
+/// Whether a file was and is a plain one of the same mode.
+fn stays_plain(change: &Change) -> bool {
+    match (change.old, change.new) {
+        (Some((old, _)), Some((new, _))) => old == new && matches!(new, FileMode::Regular | FileMode::Executable),
+        _ => false,
+    }
+}
+
+/// Whether a changed file is one that may be cut: a plain file on both sides, and no other file's path could be taken for
+/// one of its units.
+fn is_cut(change: &Change, old: &Listing, new: &Listing) -> bool {
+    let plain = |side: Option<(FileMode, ObjectId)>| side.is_some_and(|(mode, _)| mode == FileMode::Regular);
+    let taken = |listing: &Listing| {
+        let prefix = format!("{}#", change.path);
+        listing
+            .files()
+            .iter()
+            .any(|file| file.path.as_str().starts_with(&prefix))
+    };
+    collection::is_cut(&change.path) && plain(change.old) && plain(change.new) && !taken(old) && !taken(new)
+}
+
+/// The units of a collection file that differ; `None` if it is one unit.
+fn cut(context: &Context<'_>, chain: ChainId, change: &Change, old: &[u8], new: &[u8]) -> Option<Vec<UnitChange>> {
+    let path = change.path.as_str();
+    let (was, is) = (nixexpr::parse(path, old).ok()?, nixexpr::parse(path, new).ok()?);
+    let (was_bound, is_bound) = (nixexpr::bindings(&was), nixexpr::bindings(&is));
+    let cut = Cut::of((old, &was_bound), (new, &is_bound))?;
+    let (was, is) = (nixexpr::analyse(&was), nixexpr::analyse(&is));
+    let sides = Sides {
+        old: (&was, &was_bound),
+        new: (&is, &is_bound),
+    };
+    let pieces = cut.pieces(&change.path);
+    pieces
         .into_iter()
-        .map(|(unit, files)| {
-            let old = old.remove(&unit).unwrap_or_default();
-            let new = new.remove(&unit).unwrap_or_default();
-            let counterpart = counterparts.get(&unit).cloned();
-            let sensitive = |change: &Change| class::is_foundation(&change.path) || class::is_tier_zero(&change.path);
-            Ok(UnitChange {
-                class: class::of(
-                    !old.is_empty(),
-                    !new.is_empty(),
-                    counterpart.is_some(),
-                    files.iter().any(sensitive),
-                ),
-                findings: findings(repository, &files)?,
+        .map(|piece| {
+            let unit = match piece.name {
+                Some(name) => collection::unit(&change.path, name)?,
+                None => path.parse().ok()?,
+            };
+            let verdict = judge_piece(context, &unit, &change.path, &piece, &sides);
+            Some(UnitChange {
+                class: verdict.class,
+                summary: verdict.summary,
+                no_bump: verdict.no_bump,
+                findings: verdict.findings,
                 delta: Delta {
-                    from: Content::of(chain, &unit, &old),
-                    to: Content::of(chain, &unit, &new),
+                    from: Content::of(chain, &unit, &piece.was),
+                    to: Content::of(chain, &unit, &piece.is),
                     unit,
                 },
-                counterpart,
-                files,
+                counterpart: None,
+                files: vec![UnitFile {
+                    change: change.clone(),
+                    part: Some(Part {
+                        old: piece.old.map(|text| (text.line, text.shown.into_owned())),
+                        new: piece.new.map(|text| (text.line, text.shown.into_owned())),
+                    }),
+                }],
             })
         })
         .collect()
+}
+
+/// Judges a part of a collection file.
+pub(crate) fn judge_piece(
+    context: &Context<'_>,
+    unit: &UnitPath,
+    path: &TreePath,
+    piece: &Piece<'_>,
+    sides: &Sides<'_, '_>,
+) -> Verdict {
+    let mut judged = engine::judge_piece(context, unit, path, piece, sides);
+    if let Some(rule) = nixexpr::rule("foundation").filter(|_| piece.name.is_some() && piece.is_foundation()) {
+        judged.findings.push(Finding {
+            rule,
+            place: Place {
+                path: path.to_string(),
+                line: piece.new.as_ref().map(|text| text.line),
+            },
+            what: "it is more than a call of another file with literals".to_owned(),
+        });
+    }
+    judged.findings.sort();
+    judged.findings.dedup();
+    let existence = class::Existence {
+        was: !piece.was.is_empty(),
+        is: !piece.is.is_empty(),
+        moved: false,
+    };
+    let sensitivity = if piece.is_foundation() {
+        class::Sensitivity::Foundation
+    } else {
+        class::Sensitivity::None
+    };
+    let reading = match judged.reading {
+        // In a collection a call that changed is an edit, whatever it calls.
+        Reading::Bump => Reading::Read,
+        other => other,
+    };
+    Verdict {
+        class: class::of(existence, sensitivity, reading),
+        summary: judged.summary,
+        no_bump: judged.no_bump,
+        findings: judged.findings,
+    }
 }
 
 /// The listings of the named units in one tree.
@@ -169,18 +410,6 @@ fn relative(unit: &UnitPath, listing: &[ListedFile]) -> Vec<ListedFile> {
         .collect();
     files.sort();
     files
-}
-
-fn findings(repository: &Repository, files: &[Change]) -> Result<Vec<Finding>, ObjectError> {
-    let mut findings = Findings::default();
-    for change in files {
-        findings.look(&Evidence {
-            change,
-            old: bytes(repository, change.old)?,
-            new: bytes(repository, change.new)?,
-        });
-    }
-    Ok(findings.finish())
 }
 
 /// The bytes of a file, or a symlink's target; a submodule has none here.

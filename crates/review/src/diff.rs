@@ -8,7 +8,12 @@ use std::fmt;
 use gix::diff::blob::{Algorithm, Diff as LineDiff, InternedInput, sources::byte_lines};
 use importer::{Change, FileMode, ObjectError, ObjectId, Repository, TreePath};
 
-use crate::{change::bytes, finding::is_binary, text::shown};
+use crate::{
+    UnitFile,
+    change::{Part, bytes},
+    finding::is_binary,
+    text::shown,
+};
 
 /// A file longer than this many bytes is not compared line by line.
 const LONGEST: usize = 16 << 20;
@@ -97,8 +102,35 @@ pub struct DiffError {
 }
 
 impl Diff {
-    /// The difference that `change` is, with `context` unchanged lines around what changed.
-    pub fn of(repository: &Repository, change: &Change, context: u32) -> Result<Self, DiffError> {
+    /// The difference that `file` is, with `context` unchanged lines around what changed. Of a part of a file, lines
+    /// are counted as in the file.
+    pub fn of(repository: &Repository, file: &UnitFile, context: u32) -> Result<Self, DiffError> {
+        match &file.part {
+            Some(part) => Ok(Self::of_part(&file.change, part, context)),
+            None => Self::of_file(repository, &file.change, context),
+        }
+    }
+
+    fn of_part(change: &Change, part: &Part, context: u32) -> Self {
+        let text = |side: &'_ Option<(u64, Vec<u8>)>| side.as_ref().map_or_else(Vec::new, |(_, text)| text.clone());
+        let line = |side: &Option<(u64, Vec<u8>)>| {
+            let before = side.as_ref().map_or(0, |(line, _)| line.saturating_sub(1));
+            u32::try_from(before).unwrap_or(u32::MAX)
+        };
+        let mut found = hunks(&text(&part.old), &text(&part.new), context);
+        for hunk in &mut found {
+            hunk.old_start = hunk.old_start.saturating_add(line(&part.old));
+            hunk.new_start = hunk.new_start.saturating_add(line(&part.new));
+        }
+        Self {
+            path: change.path.clone(),
+            old_mode: change.old.map(|(mode, _)| mode),
+            new_mode: change.new.map(|(mode, _)| mode),
+            body: Ok(found),
+        }
+    }
+
+    fn of_file(repository: &Repository, change: &Change, context: u32) -> Result<Self, DiffError> {
         let read = |side| {
             bytes(repository, side).map_err(|source| DiffError {
                 path: change.path.clone(),

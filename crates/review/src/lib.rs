@@ -3,19 +3,27 @@
 //! Everything here is re-derived by each reviewer and signer from their own git objects. It is a function of two
 //! trees and the chain; there is no cache and no configuration that two people could have differently.
 //!
-//! * [`Partition`]: which unit each file belongs to.
-//! * [`changes`]: the units that differ between two trees.
-//! * [`Finding`]: what a change does that somebody must look at, as far as bytes and paths tell.
+//! * [`Partition`]: which unit each file belongs to; collection files are cut further, into their bindings.
+//! * [`changes`], [`changes_of_range`]: the units that differ between two trees, with classes and findings.
+//! * [`history`]: the same for very many commits, from what differs alone.
+//! * [`audit`]: what the rules find in a whole tree.
 //! * [`Diff`]: a change as text, shown so that it cannot deceive.
 
+mod audit;
 mod change;
 mod class;
+mod collection;
 mod diff;
+mod engine;
 mod finding;
+mod history;
 mod partition;
+pub mod sources;
 pub mod text;
 
-pub use change::{ChangesError, UnitChange, changes};
+pub use audit::{Audit, audit};
+pub use change::{ChangesError, Part, UnitChange, UnitFile, changes, changes_of_range};
 pub use diff::{Diff, DiffError, DiffLine, Hunk, Sign, Unshown};
-pub use finding::{Finding, Place};
+pub use history::{JudgedUnit, history};
+pub use nixexpr::{Finding, Place, rule};
 pub use partition::Partition;

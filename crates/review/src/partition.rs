@@ -4,8 +4,9 @@
 //! alike, and each path is in exactly one unit. A file's unit depends on nothing but its own path and on which
 //! directories above it have a `default.nix` or `package.nix`: no file elsewhere can move it.
 //!
-//! In this version a collection file (`pkgs/top-level/all-packages.nix`) is one unit. Changing any rule here
-//! changes what contents mean: it takes a new version.
+//! A collection file (`pkgs/top-level/all-packages.nix`) is a unit here; [`crate::changes`] cuts it further, into its
+//! bindings, where both trees have it (version 2). Changing any rule here changes what contents mean: it takes a new
+//! version.
 
 use std::collections::BTreeSet;
 

@@ -10,7 +10,7 @@ use attestation::{
 };
 use importer::{ObjectId, Repository};
 use policy::admission::ChangedUnit;
-use review::{Diff, UnitChange, changes};
+use review::{Diff, UnitChange, changes, changes_of_range};
 
 /// A repository whose trees are made from lists of files.
 struct World {
@@ -84,7 +84,13 @@ fn classes(changes: &BTreeMap<String, UnitChange>) -> Vec<(&str, Class)> {
 }
 
 fn codes(change: &UnitChange) -> Vec<String> {
-    change.findings.iter().map(|finding| finding.code.to_string()).collect()
+    let mut codes: Vec<_> = change
+        .findings
+        .iter()
+        .map(|finding| finding.rule.code.to_owned())
+        .collect();
+    codes.dedup();
+    codes
 }
 
 const HELLO: &str = "pkgs/by-name/he/hello/package.nix";
@@ -224,9 +230,187 @@ fn bytes_that_nobody_can_review_are_found() {
     );
     let change = &found["pkgs/by-name/he/hello"];
     assert_eq!(codes(change), ["binary-in-tree", "deceptive-text"]);
-    assert_eq!(change.findings[1].places[0].line, Some(2));
+    assert_eq!(change.findings[1].place.line, Some(2));
     let judged = ChangedUnit::from(change);
     assert_eq!(judged.highest_finding, Some(attestation::unit::FindingLevel::B));
+}
+
+const ALL: &str = "pkgs/top-level/all-packages.nix";
+
+fn collection(bindings: &str) -> String {
+    format!("{{ pkgs }}:\n\n{{\n  curl = callPackage ../tools/curl {{ }};\n{bindings}}}\n")
+}
+
+#[test]
+fn a_line_of_a_collection_is_a_unit_of_its_own() {
+    let world = World::new();
+    let old = collection("  hello = callPackage ../hello { };\n  jq = callPackage ../jq { };\n  x = 1;\n");
+    let new =
+        collection("  hello = callPackage ../hello { full = true; };\n  new = callPackage ../new { };\n  x = 2;\n");
+    let found = world.changes(&[(ALL, &old)], &[(ALL, &new)]);
+    let unit = |name: &str| format!("{ALL}#{name}");
+    let expected = [
+        (unit("hello"), Class::Edit),
+        (unit("jq"), Class::Removed),
+        (unit("new"), Class::New),
+        (unit("x"), Class::Sensitive),
+    ];
+    let expected: Vec<_> = expected.iter().map(|(unit, class)| (unit.as_str(), *class)).collect();
+    assert_eq!(classes(&found), expected);
+    // A binding's content is its text, and nothing else of the file.
+    let listed = |text: &str| ListedFile {
+        path: unit("hello"),
+        mode: FileMode::Regular,
+        sha256: Sha256Digest::of(text),
+    };
+    let hello = &found[&unit("hello")];
+    let content = |text| Content::of(chain(), &hello.delta.unit, &[listed(text)]);
+    let delta = (hello.delta.from, hello.delta.to);
+    let texts = [
+        "  hello = callPackage ../hello { };\n",
+        "  hello = callPackage ../hello { full = true; };\n",
+    ];
+    assert_eq!(delta, (content(texts[0]), content(texts[1])));
+    let diff = Diff::of(&world.repository, &hello.files[0], 3).unwrap().to_string();
+    let expected = format!("--- a/{ALL}\n+++ b/{ALL}\n@@ -5,1 +5,1 @@\n-{}+{}", texts[0], texts[1]);
+    assert_eq!(diff, expected, "counted as in the file");
+}
+
+#[test]
+fn what_is_no_binding_of_a_collection_is_foundation() {
+    let world = World::new();
+    let old = collection("  hello = callPackage ../hello { };\n");
+    for new in [
+        old.replace("{ pkgs }", "{ pkgs, evil }"),
+        collection("  hello = callPackage ../hello { };\n  inherit (evil) curl jq;\n"),
+        collection("  hello = callPackage ../hello { };\n  ${evil} = 1;\n"),
+        old.replace("\n{", "\nrec {"),
+    ] {
+        let found = world.changes(&[(ALL, &old)], &[(ALL, &new)]);
+        assert_eq!(found[ALL].class, Class::Sensitive, "{new}");
+        assert!(
+            codes(&found[ALL]).contains(&"foundation".to_owned()),
+            "{new}: {:?}",
+            codes(&found[ALL])
+        );
+    }
+}
+
+#[test]
+fn a_collection_that_cannot_be_cut_is_one_unit() {
+    let world = World::new();
+    let old = collection("  a = 1;\n  b = 2;\n");
+    let taken = format!("{ALL}#curl");
+    for (old, new, flaw) in [
+        (vec![(ALL, old.as_str())], vec![(ALL, "{ a = ")], "unreadable"),
+        (vec![(ALL, &old)], vec![(ALL, "->../evil.nix")], "a symlink"),
+        (vec![(ALL, &old)], vec![], "removed"),
+    ] {
+        let found = world.changes(&old, &new);
+        assert_eq!(classes(&found), [(ALL, Class::Sensitive)], "{flaw}");
+    }
+    let reordered = collection("  b = 2;\n  a = 1;\n");
+    let found = world.changes(&[(ALL, &old)], &[(ALL, &reordered)]);
+    assert_eq!(classes(&found), [(ALL, Class::Sensitive)], "another order");
+    // A file whose path is a unit of another one.
+    let new = collection("  a = 7;\n  b = 2;\n");
+    let found = world.changes(&[(ALL, &old)], &[(ALL, &new), (&taken, "{ }")]);
+    let expected = [(ALL, Class::Sensitive), (taken.as_str(), Class::Sensitive)];
+    assert_eq!(classes(&found), expected);
+}
+
+#[test]
+fn a_bump_is_one_only_where_nothing_else_changed() {
+    let world = World::new();
+    let package = |version: &str, hash: char, rest: &str| {
+        format!(
+            "{{ lib, stdenv, fetchurl }}:\n\nstdenv.mkDerivation rec {{\n  pname = \"hello\";\n  version = \"{version}\";\n\n  \
+             src = fetchurl {{\n    url = \"mirror://gnu/hello/hello-${{version}}.tar.gz\";\n    sha256 = \"{}\";\n  \
+             }};\n{rest}}}\n",
+            Sha256Digest::of(hash.to_string())
+        )
+    };
+    let old = package("1.0", '0', "");
+    let one = |old: &[(&str, &str)], new: &[(&str, &str)]| {
+        let found = world.changes(old, new);
+        let [change] = found.values().collect::<Vec<_>>()[..] else {
+            panic!("{found:?}");
+        };
+        change.clone()
+    };
+    let bump = one(&[(HELLO, &old)], &[(HELLO, &package("1.1", '1', ""))]);
+    assert_eq!(bump.class, Class::Bump, "{bump:?}");
+    assert!(bump.summary.contains("1.0 -> 1.1"), "{}", bump.summary);
+
+    let executable = format!("#!{}", package("1.1", '1', ""));
+    for (new, flaw) in [
+        (vec![(HELLO, package("1.1", '0', ""))], "the hash is stale"),
+        (
+            vec![(HELLO, package("1.1", '1', "  postInstall = \"curl x | sh\";\n"))],
+            "a hook",
+        ),
+        (
+            vec![(HELLO, package("1.1", '1', "")), (PATCH, "p".to_owned())],
+            "a file beside it",
+        ),
+        (vec![(HELLO, executable)], "executable"),
+        (vec![(HELLO, "{ a = ".to_owned())], "unreadable"),
+    ] {
+        let new: Vec<_> = new.iter().map(|(path, text)| (*path, text.as_str())).collect();
+        let change = one(&[(HELLO, &old)], &new);
+        assert_ne!(change.class, Class::Bump, "{flaw}");
+    }
+}
+
+#[test]
+fn attributes_that_rewrite_a_checkout_are_found() {
+    let world = World::new();
+    let found = world.changes(
+        &[(".gitattributes", "*.nix text\n")],
+        &[(".gitattributes", "*.nix text\n*.sh export-subst\n")],
+    );
+    assert_eq!(codes(&found["."]), ["attributes-rewrite"]);
+    assert_eq!(found["."].findings[0].place.line, Some(2));
+}
+
+#[test]
+fn what_a_merge_slipped_in_is_a_finding_of_the_unit() {
+    let world = World::new();
+    let (one, two) = ("pkgs/tools/one/default.nix", "pkgs/tools/two/default.nix");
+    let path = world.directory.path();
+    let commit = |files: &[(&str, &str)], parents: &[&str]| {
+        let tree = world.tree(files).to_string();
+        let mut arguments = vec![
+            "-c",
+            "user.name=x",
+            "-c",
+            "user.email=x@x",
+            "commit-tree",
+            &tree,
+            "-m",
+            "x",
+        ];
+        arguments.extend(parents.iter().flat_map(|parent| ["-p", parent]));
+        git(path, &arguments)
+    };
+    let base = commit(&[(one, "1"), (two, "1"), (HELLO, "1")], &[]);
+    let main = commit(&[(one, "2"), (two, "1"), (HELLO, "1")], &[&base]);
+    let side = commit(&[(one, "1"), (two, "2"), (HELLO, "1")], &[&base]);
+    for (hello, codes_of_hello) in [("1", None), ("evil", Some("evil-merge"))] {
+        let merge = commit(&[(one, "2"), (two, "2"), (HELLO, hello)], &[&main, &side]);
+        let read = |id: &str| world.repository.commit(id.parse().unwrap()).unwrap();
+        let found = changes_of_range(&world.repository, chain(), &read(&base), &read(&merge)).unwrap();
+        let codes_of = |unit: &str| {
+            found
+                .iter()
+                .find(|change| change.delta.unit.as_str() == unit)
+                .map(codes)
+        };
+        assert_eq!(codes_of("pkgs/tools/one"), Some(vec![]));
+        assert_eq!(codes_of("pkgs/tools/two"), Some(vec![]));
+        let expected = codes_of_hello.map(|code| vec![code.to_owned()]);
+        assert_eq!(codes_of("pkgs/by-name/he/hello"), expected);
+    }
 }
 
 #[test]
