@@ -73,6 +73,8 @@ pub(crate) enum Command {
     /// Signatures in git notes, as git-sig makes them
     #[command(subcommand)]
     GitSig(commands::git_sig::Command),
+    /// What the rules find in a whole tree
+    AuditTree(commands::audit_tree::Args),
     /// Exchange the ledger with the remote
     #[command(after_help = "Example: assay sync --repo ~/fork")]
     Sync,

@@ -1,5 +1,6 @@
 //! One subcommand a file.
 
+pub(crate) mod audit_tree;
 pub(crate) mod authenticate;
 pub(crate) mod generate;
 pub(crate) mod git_sig;
@@ -40,6 +41,7 @@ pub(crate) fn run(cli: Cli) -> Outcome {
         Command::Log(args) => log::run(&global, &args),
         Command::Authenticate(args) => authenticate::run(&global, &args),
         Command::GitSig(command) => git_sig::run(&global, command),
+        Command::AuditTree(args) => audit_tree::run(&global, &args),
         Command::Sync => sync(&global),
         Command::Generate(command) => generate::run(&command),
     }

@@ -54,9 +54,9 @@ pub(crate) fn import(
         )
         .next("name a later commit of the channel's upstream branch with --to"));
     }
-    let _working = output::working("comparing the trees");
+    let _working = output::working("comparing the trees, and making the merges again");
     let (old, new) = (commit(repository, from)?, commit(repository, to)?);
-    let changes = review::changes(repository, chain.chain, Some(old.tree), new.tree).or_exit(Exit::Refused)?;
+    let changes = review::changes_of_range(repository, chain.chain, &old, &new).or_exit(Exit::Refused)?;
     let deltas: Vec<Delta> = changes.iter().map(|change| change.delta.clone()).collect();
     let tree_nar = repository.tree_nar(new.tree, &[]).or_exit(Exit::Refused)?;
     let import = Import {

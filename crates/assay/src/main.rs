@@ -13,6 +13,7 @@ mod facts;
 mod history;
 mod keys;
 mod output;
+mod sarif;
 mod seen;
 mod settings;
 mod signed_record;

@@ -1,14 +1,14 @@
 //! What changed, unit by unit, and what each still needs.
 
-use std::fmt::Write as _;
+use std::{collections::BTreeMap, fmt::Write as _, path::PathBuf};
 
-use attestation::ChannelName;
+use attestation::{ChannelName, unit::FindingLevel};
 use policy::admission::{Admission, JudgedUnit, UnitState};
-use review::UnitChange;
+use review::{Finding, UnitChange, text::shown};
 use serde_json::{Value, json};
 
 use super::pick::{self, NextImport};
-use crate::{cli::Global, derive, desk::Desk, exit::Outcome, output};
+use crate::{cli::Global, derive, desk::Desk, exit::Outcome, output, sarif};
 
 /// What changed, and what each unit still needs.
 #[derive(clap::Args)]
@@ -20,6 +20,9 @@ pub(crate) struct Args {
     /// Only what still needs something
     #[arg(long)]
     open: bool,
+    /// Also write the findings to this file, as SARIF 2.1.0
+    #[arg(long, value_name = "FILE")]
+    sarif: Option<PathBuf>,
 }
 
 /// Runs it.
@@ -39,6 +42,9 @@ pub(crate) fn run(global: &Global, args: &Args) -> Outcome {
         .collect();
     let units: Vec<Value> = rows.iter().map(|(change, judged)| row_json(change, judged)).collect();
     let still_open = admission.open().count();
+    if let Some(path) = &args.sarif {
+        sarif::write(path, rows.iter().flat_map(|(change, _)| &change.findings))?;
+    }
     let json = json!({"channel": args.channel, "from": derived.import.from, "to": derived.import.to,
         "total": admission.units().len(), "open": still_open, "units": units});
     output::result(open.desk.format, &json, || {
@@ -52,39 +58,70 @@ pub(crate) fn run(global: &Global, args: &Args) -> Outcome {
 }
 
 fn row_json(change: &UnitChange, judged: &JudgedUnit) -> Value {
-    let findings: Vec<_> = change
-        .findings
-        .iter()
-        .map(|finding| json!({"code": finding.code, "level": finding.level}))
-        .collect();
+    let findings: Vec<_> = change.findings.iter().map(finding_json).collect();
     json!({"unit": change.delta.unit, "from": change.delta.from, "to": change.delta.to, "class": change.class,
-        "files": change.files.len(), "findings": findings, "verdict": judged.state})
+        "summary": change.summary, "files": change.files.len(), "findings": findings, "verdict": judged.state})
 }
 
-fn row_text(change: &UnitChange, judged: &JudgedUnit) -> String {
-    let findings: Vec<_> = change
-        .findings
-        .iter()
-        .map(|finding| format!("{}:{}", level(finding.level), finding.code))
-        .collect();
-    let findings = if findings.is_empty() {
-        String::new()
-    } else {
-        format!("  [{}]", findings.join(" "))
-    };
-    let unit = review::text::shown(change.delta.unit.as_str());
+/// A finding, for programs.
+pub(crate) fn finding_json(finding: &Finding) -> Value {
+    json!({"code": finding.rule.code, "level": finding.level(), "path": finding.place.path, "line": finding.place.line,
+        "what": finding.what})
+}
+
+/// A finding, for people: one line.
+pub(crate) fn finding_text(finding: &Finding) -> String {
+    let place = shown(&finding.place.path);
+    let line = finding.place.line.map(|line| format!(":{line}")).unwrap_or_default();
+    let what = shown(&finding.what);
     format!(
-        "{:<9} {unit}{findings}\n          {}",
-        change.class.as_str(),
-        state(&judged.state)
+        "{} {:<22} {place}{line}  {what}",
+        level(finding.level()),
+        finding.rule.code
     )
 }
 
-fn level(level: attestation::unit::FindingLevel) -> &'static str {
+fn row_text(change: &UnitChange, judged: &JudgedUnit) -> String {
+    let mut text = format!("{:<9} {}", change.class.as_str(), shown(change.delta.unit.as_str()));
+    let mut line = |words: &str| {
+        let _ = write!(text, "\n          {words}");
+    };
+    line(&shown(&change.summary).to_string());
+    if let Some(counterpart) = &change.counterpart {
+        let word = if change.delta.to.is_some() { "from" } else { "to" };
+        line(&format!("moved {word} {}", shown(counterpart.as_str())));
+    }
+    let codes = codes(&change.findings);
+    if !codes.is_empty() {
+        line(&codes);
+    }
+    line(&state(&judged.state));
+    text
+}
+
+/// The rules that found something, the heaviest first, and how often if more than once.
+fn codes(findings: &[Finding]) -> String {
+    let mut times: BTreeMap<(std::cmp::Reverse<FindingLevel>, &str), usize> = BTreeMap::new();
+    for finding in findings {
+        *times
+            .entry((std::cmp::Reverse(finding.level()), finding.rule.code))
+            .or_default() += 1;
+    }
+    let words = times
+        .into_iter()
+        .map(|((std::cmp::Reverse(of), code), times)| match times {
+            1 => format!("{}:{code}", level(of)),
+            times => format!("{}:{code} ({times})", level(of)),
+        });
+    words.collect::<Vec<_>>().join("  ")
+}
+
+/// The letter of a level.
+pub(crate) const fn level(level: FindingLevel) -> &'static str {
     match level {
-        attestation::unit::FindingLevel::S => "S",
-        attestation::unit::FindingLevel::H => "H",
-        attestation::unit::FindingLevel::B => "B",
+        FindingLevel::S => "S",
+        FindingLevel::H => "H",
+        FindingLevel::B => "B",
     }
 }
 

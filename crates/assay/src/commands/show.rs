@@ -1,9 +1,13 @@
 //! One unit's change as a diff.
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, path::PathBuf};
 
-use attestation::{ChannelName, UnitPath};
-use review::Diff;
+use attestation::{ChannelName, Class, UnitPath};
+use review::{
+    Diff,
+    sources::{Checked, Outcome as Looked, Sources},
+    text::shown,
+};
 use serde_json::json;
 
 use super::{pick, queue};
@@ -12,7 +16,7 @@ use crate::{
     derive,
     desk::Desk,
     exit::{Exit, OrExit as _, Outcome},
-    output,
+    output, sarif,
 };
 
 /// One unit's change as a diff.
@@ -27,6 +31,17 @@ pub(crate) struct Args {
     /// Unchanged lines around what changed
     #[arg(long, short = 'U', default_value_t = 3)]
     context: u32,
+    /// Also write the findings to this file, as SARIF 2.1.0
+    #[arg(long, value_name = "FILE")]
+    sarif: Option<PathBuf>,
+    /// Look at the sources that it fetches, in this directory of tarballs and clones
+    #[arg(
+        long,
+        value_name = "DIR",
+        long_help = "Look at the sources that it fetches, in this directory: tarballs under any name, clones as \
+                     owner/repository or under the package's name. For people only: what counts does not depend on it"
+    )]
+    sources: Option<PathBuf>,
 }
 
 /// Runs it.
@@ -40,32 +55,38 @@ pub(crate) fn run(global: &Global, args: &Args) -> Outcome {
         let part = Diff::of(&open.desk.repository, file, args.context).or_exit(Exit::Environment)?;
         let _ = write!(diff, "{part}");
     }
-    let findings: Vec<_> = change
-        .findings
-        .iter()
-        .map(|finding| {
-            let places: Vec<_> = finding
-                .places
-                .iter()
-                .map(|place| json!({"path": place.path.as_str(), "line": place.line}))
-                .collect();
-            json!({"code": finding.code, "level": finding.level, "places": places})
-        })
-        .collect();
+    let findings: Vec<_> = change.findings.iter().map(queue::finding_json).collect();
+    if let Some(path) = &args.sarif {
+        sarif::write(path, &change.findings)?;
+    }
+    let checked = match &args.sources {
+        Some(directory) => Sources::open(directory)
+            .or_exit(Exit::Environment)?
+            .check(&open.desk.repository, change)
+            .or_exit(Exit::Environment)?,
+        None => Vec::new(),
+    };
+    let checked: Vec<_> = checked.iter().map(source_row).collect();
     let json = json!({"unit": args.unit, "delta": change.delta.digest().to_string(), "from": change.delta.from,
-        "to": change.delta.to, "class": change.class, "findings": findings, "diff": diff});
+        "to": change.delta.to, "class": change.class, "summary": change.summary, "no-bump": change.no_bump,
+        "findings": findings,
+        "sources": checked.iter().map(|(json, _)| json).collect::<Vec<_>>(), "diff": diff});
     output::result(open.desk.format, &json, || {
-        let mut text = format!("{} {}\ndelta {}\n", change.class, args.unit, change.delta.digest());
+        let mut text = format!(
+            "{} {}\n{}\ndelta {}\n",
+            change.class,
+            shown(change.delta.unit.as_str()),
+            shown(&change.summary),
+            change.delta.digest()
+        );
+        if let Some(why) = change.no_bump.as_ref().filter(|_| change.class == Class::Edit) {
+            let _ = writeln!(text, "no mere bump: {}", shown(why));
+        }
         for finding in &change.findings {
-            for place in &finding.places {
-                let line = place.line.map(|line| format!(":{line}")).unwrap_or_default();
-                let _ = writeln!(
-                    text,
-                    "finding {} at {}{line}",
-                    finding.code,
-                    review::text::shown(place.path.as_str())
-                );
-            }
+            let _ = writeln!(text, "{}", queue::finding_text(finding));
+        }
+        for (_, line) in &checked {
+            let _ = writeln!(text, "{line}");
         }
         for judged in admission.units() {
             let _ = writeln!(text, "{}", queue::state(&judged.state));
@@ -73,4 +94,16 @@ pub(crate) fn run(global: &Global, args: &Args) -> Outcome {
         text + "\n" + &diff
     });
     Ok(())
+}
+
+/// What looking at a source gave, for programs and for people.
+fn source_row(checked: &Checked) -> (serde_json::Value, String) {
+    let (word, what) = match &checked.outcome {
+        Looked::Found(what) => ("FOUND", what),
+        Looked::Clean(what) => ("clean", what),
+        Looked::Wanted(what) => ("source check wanted", what),
+    };
+    let json = json!({"code": checked.code, "source": checked.source, "outcome": word.to_lowercase(), "what": what});
+    let line = format!("{word} {} of {}: {}", checked.code, shown(&checked.source), shown(what));
+    (json, line)
 }
