@@ -158,8 +158,33 @@ pub fn source_store_path(
     name: &str,
     nar_sha256: &Sha256Digest,
 ) -> Result<StorePath, StorePathError> {
+    make(store_dir, "source", nar_sha256, name)
+}
+
+/// The path of a text with that SHA-256 which names these store objects, as `builtins.toFile` makes it and every
+/// derivation has it.
+pub(crate) fn text_store_path<'a>(
+    store_dir: &StoreDir,
+    name: &str,
+    sha256: &Sha256Digest,
+    references: impl IntoIterator<Item = &'a StorePath>,
+) -> Result<StorePath, StorePathError> {
+    let mut kind = "text".to_owned();
+    for reference in references {
+        kind.push_str(&format!(":{store_dir}/{reference}"));
+    }
+    make(store_dir, &kind, sha256, name)
+}
+
+/// The path of an object of that kind: its digest is that of kind, digest, store directory and name together.
+pub(crate) fn make(
+    store_dir: &StoreDir,
+    kind: &str,
+    sha256: &Sha256Digest,
+    name: &str,
+) -> Result<StorePath, StorePathError> {
     check_name(name)?;
-    let fingerprint = Sha256Digest::of(format!("source:sha256:{nar_sha256}:{store_dir}:{name}"));
+    let fingerprint = Sha256Digest::of(format!("{kind}:sha256:{sha256}:{store_dir}:{name}"));
     let mut hash = [0_u8; HASH_LEN];
     for (position, byte) in fingerprint.as_bytes().iter().enumerate() {
         hash[position % HASH_LEN] ^= byte;
