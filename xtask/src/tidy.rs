@@ -72,6 +72,7 @@ fn check(terminal: &Terminal) -> Result<Vec<Problem>> {
         deny.duplicates(&metadata),
         licences::allowed(&metadata, &deny),
         features::release_has_no_software_keys(terminal)?,
+        features::hook_is_small(terminal)?,
         text::check(&sources),
         links::resolve(&sources),
     ]

@@ -24,6 +24,48 @@ pub(super) fn release_has_no_software_keys(terminal: &Terminal) -> Result<Vec<Pr
     Ok(development_features(&tree))
 }
 
+/// What Nix runs before each build starts in a millisecond and can be read in an afternoon: no network, no OpenPGP, no
+/// runtime. A release builds it alone (`cargo build --release -p gate`), without the features of those who use the crate.
+const NOT_IN_THE_HOOK: &[&str] = &["gix", "hyper", "reqwest", "rustls", "sequoia-openpgp", "tokio"];
+
+/// The hook links nothing that could talk to anybody.
+pub(super) fn hook_is_small(terminal: &Terminal) -> Result<Vec<Problem>> {
+    let tree = Line::cargo()
+        .args([
+            "tree",
+            "-p",
+            "gate",
+            "--edges",
+            "normal,build",
+            "--prefix",
+            "none",
+            "--format",
+            "{p}|{f}",
+        ])
+        .directory(workspace::root())
+        .text(terminal)?;
+    Ok(linked_by_the_hook(&tree))
+}
+
+fn linked_by_the_hook(tree: &str) -> Vec<Problem> {
+    let names = || tree.lines().filter_map(|line| line.split(' ').next());
+    let mut problems: Vec<Problem> = NOT_IN_THE_HOOK
+        .iter()
+        .filter(|family| names().any(|name| name == **family || name.starts_with(&format!("{family}-"))))
+        .map(|family| {
+            Problem::new(
+                "small-hook",
+                "gate",
+                format!("the hook links `{family}`: put it behind the feature `service`"),
+            )
+        })
+        .collect();
+    if !names().any(|name| name == "gate") {
+        problems.push(Problem::new("small-hook", "gate", "is not in its own tree"));
+    }
+    problems
+}
+
 /// Reads lines of `name vVERSION (path)|feature,feature`; a line that repeats an earlier one ends in ` (*)`.
 fn development_features(tree: &str) -> Vec<Problem> {
     let is_on = |name: &str, feature: &str| {
@@ -70,6 +112,13 @@ mod tests {
         assert_eq!(development_features(&tree("cards")), []);
         assert_eq!(development_features(&tree("software")).len(), 1);
         assert_eq!(development_features(&tree("cards,software")).len(), 1);
+    }
+
+    #[test]
+    fn refuses_a_hook_that_could_talk() {
+        assert_eq!(linked_by_the_hook("gate v0.1.0 (/x)|\nrustix v1.0.0|net\n"), []);
+        assert_eq!(linked_by_the_hook("gate v0.1.0 (/x)|\ntokio-util v1.0.0|\n").len(), 1);
+        assert_eq!(linked_by_the_hook("").len(), 1);
     }
 
     #[test]

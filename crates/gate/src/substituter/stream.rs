@@ -1,0 +1,249 @@
+//! An archive on its way from a cache to Nix: unpacked, counted, hashed, and its end held back until it is the right one.
+
+use std::{
+    error::Error,
+    io::{self, Write},
+};
+
+use liblzma::{stream::Stream, write::XzDecoder};
+use nixstore::{NarDigest, Sha256Digest};
+use sha2::{Digest as _, Sha256};
+
+use super::{Cache, quorum::Source};
+
+/// What is held back, at least: without it no archive is one.
+const HELD: usize = 64 << 10;
+
+/// How much memory an archive may make the decompressor take.
+const DECODER_MEMORY: u64 = 128 << 20;
+
+/// Why an archive was not given.
+#[derive(Debug, thiserror::Error)]
+pub enum StreamError {
+    /// No cache that agreed is there any more.
+    #[error("no cache has the archive")]
+    NoSource,
+    /// A compression that is not known.
+    #[error("{cache} has the archive compressed as {found:?}, which is not read here")]
+    Compression {
+        /// The cache.
+        cache: String,
+        /// How it is compressed.
+        found: String,
+    },
+    /// It could not be fetched, or unpacked, or was longer.
+    #[error("{cache} did not give the archive")]
+    Fetch {
+        /// The cache.
+        cache: String,
+        /// Why.
+        source: Box<dyn Error + Send + Sync>,
+        /// Whether some of it was passed on.
+        begun: bool,
+    },
+    /// It is another archive.
+    #[error("{cache} gave another archive: expected NAR SHA-256 {expected}, found {found}")]
+    Other {
+        /// The cache.
+        cache: String,
+        /// What was agreed on.
+        expected: Sha256Digest,
+        /// What came.
+        found: Sha256Digest,
+        /// Whether some of it was passed on.
+        begun: bool,
+    },
+}
+
+impl StreamError {
+    /// Whether Nix has begun to receive it, so that no other cache can take over.
+    pub const fn has_begun(&self) -> bool {
+        match self {
+            Self::Fetch { begun, .. } | Self::Other { begun, .. } => *begun,
+            Self::NoSource | Self::Compression { .. } => false,
+        }
+    }
+}
+
+/// Copies the archive from a cache to `sink`.
+pub(super) fn copy(
+    cache: &dyn Cache,
+    source: &Source,
+    nar: &NarDigest,
+    sink: &mut dyn Write,
+) -> Result<(), StreamError> {
+    let mut checked = Checked {
+        sink,
+        size: nar.size,
+        seen: 0,
+        hasher: Sha256::new(),
+        held: Vec::new(),
+        begun: false,
+    };
+    // Compressed is hardly ever longer than plain.
+    let bound = nar.size.saturating_add(nar.size / 8).saturating_add(1 << 20);
+    let fetched = match source.compression.as_str() {
+        "none" => cache.fetch(&source.file, bound, &mut checked).map(drop),
+        "xz" => Stream::new_stream_decoder(DECODER_MEMORY, 0)
+            .map_err(Into::into)
+            .and_then(|stream| through(cache, source, bound, XzDecoder::new_stream(&mut checked, stream))),
+        "zstd" => zstd::stream::write::Decoder::new(&mut checked)
+            .map_err(Into::into)
+            .and_then(|decoder| through(cache, source, bound, decoder)),
+        other => {
+            return Err(StreamError::Compression {
+                cache: source.cache.clone(),
+                found: other.to_owned(),
+            });
+        }
+    };
+    let begun = checked.begun;
+    fetched.map_err(|error| StreamError::Fetch {
+        cache: source.cache.clone(),
+        source: error,
+        begun,
+    })?;
+    let found = Sha256Digest::from(checked.hasher);
+    if found != nar.sha256 || checked.seen != nar.size {
+        return Err(StreamError::Other {
+            cache: source.cache.clone(),
+            expected: nar.sha256,
+            found,
+            begun,
+        });
+    }
+    let held = std::mem::take(&mut checked.held);
+    checked
+        .sink
+        .write_all(&held)
+        .and_then(|()| checked.sink.flush())
+        .map_err(|error| StreamError::Fetch {
+            cache: source.cache.clone(),
+            source: error.into(),
+            begun: true,
+        })
+}
+
+fn through(
+    cache: &dyn Cache,
+    source: &Source,
+    bound: u64,
+    mut decoder: impl Write,
+) -> Result<(), Box<dyn Error + Send + Sync>> {
+    cache.fetch(&source.file, bound, &mut decoder)?;
+    Ok(decoder.flush()?)
+}
+
+/// A writer that counts and hashes, and passes on all but the last part.
+struct Checked<'a> {
+    sink: &'a mut dyn Write,
+    size: u64,
+    seen: u64,
+    hasher: Sha256,
+    held: Vec<u8>,
+    begun: bool,
+}
+
+impl Write for Checked<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.seen += bytes.len() as u64;
+        if self.seen > self.size {
+            return Err(io::Error::new(
+                io::ErrorKind::FileTooLarge,
+                "longer than the archive that was agreed on",
+            ));
+        }
+        self.hasher.update(bytes);
+        self.held.extend_from_slice(bytes);
+        if self.held.len() > 4 * HELD {
+            let pass = self.held.len() - HELD;
+            self.begun = true;
+            self.sink.write_all(&self.held[..pass])?;
+            self.held.drain(..pass);
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A cache of one file.
+    struct One(Vec<u8>);
+
+    impl Cache for One {
+        fn url(&self) -> String {
+            "one".to_owned()
+        }
+
+        fn fetch(&self, _: &str, bound: u64, sink: &mut dyn Write) -> Result<u64, Box<dyn Error + Send + Sync>> {
+            assert!(self.0.len() as u64 <= bound);
+            for part in self.0.chunks(1000) {
+                sink.write_all(part)?;
+            }
+            Ok(self.0.len() as u64)
+        }
+    }
+
+    fn source(compression: &str) -> Source {
+        Source {
+            cache: "one".to_owned(),
+            file: "nar".to_owned(),
+            compression: compression.to_owned(),
+        }
+    }
+
+    #[test]
+    fn what_was_agreed_on_arrives_whole_however_it_is_compressed() {
+        let plain: Vec<u8> = (0..1_000_000_u32).flat_map(u32::to_le_bytes).collect();
+        let nar = NarDigest {
+            sha256: Sha256Digest::of(&plain),
+            size: plain.len() as u64,
+        };
+        let xz = liblzma::encode_all(&plain[..], 1).unwrap();
+        let zstd = zstd::encode_all(&plain[..], 1).unwrap();
+        for (compression, bytes) in [("none", plain.clone()), ("xz", xz), ("zstd", zstd)] {
+            let mut out = Vec::new();
+            copy(&One(bytes.clone()), &source(compression), &nar, &mut out).unwrap();
+            assert!(out == plain, "{compression}");
+            // The end of another archive never leaves.
+            for at in [bytes.len() / 2, bytes.len() - 1] {
+                let mut changed = bytes.clone();
+                changed[at] ^= 1;
+                let mut out = Vec::new();
+                let error = copy(&One(changed), &source(compression), &nar, &mut out);
+                assert!(
+                    error.is_err() && out.len() < plain.len(),
+                    "{compression} changed at {at}"
+                );
+            }
+            let mut out = Vec::new();
+            let cut = copy(
+                &One(bytes[..bytes.len() / 2].to_vec()),
+                &source(compression),
+                &nar,
+                &mut out,
+            );
+            assert!(cut.is_err() && out.len() < plain.len(), "{compression} cut");
+        }
+    }
+
+    #[test]
+    fn a_bomb_ends_where_the_agreed_archive_ends_and_unknown_compression_is_refused() {
+        let bomb = zstd::encode_all(&vec![0_u8; 50_000_000][..], 1).unwrap();
+        let nar = NarDigest {
+            sha256: Sha256Digest::of("x"),
+            size: 1,
+        };
+        let mut out = Vec::new();
+        let error = copy(&One(bomb), &source("zstd"), &nar, &mut out).unwrap_err();
+        assert!(matches!(error, StreamError::Fetch { begun: false, .. }) && out.is_empty());
+        let error = copy(&One(Vec::new()), &source("rot13"), &nar, &mut out).unwrap_err();
+        assert!(matches!(error, StreamError::Compression { .. }));
+    }
+}

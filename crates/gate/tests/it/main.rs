@@ -1,0 +1,12 @@
+//! The gate with real Nix, of two versions, and its attackers.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops, in its helpers too")]
+
+mod clients;
+mod command;
+mod damage;
+mod formats;
+mod machine;
+mod modules;
+mod stock;
+mod substituter;
