@@ -25,6 +25,8 @@ pub enum Resource {
     Keyring,
     /// `targets/<channel>/<sha256>.nixexprs.tar.xz`
     Nixexprs(ChannelName, Sha256Digest),
+    /// `targets/<channel>/<sha256>.derivations-<system>.txt`: what a machine with a gate may build
+    Derivations(ChannelName, Sha256Digest, String),
 }
 
 impl Resource {
@@ -58,6 +60,9 @@ impl fmt::Display for Resource {
             Self::Violations(version) => write!(f, "metadata/{version}.violations.json"),
             Self::Keyring => f.write_str("metadata/keyring.pgp"),
             Self::Nixexprs(channel, sha256) => write!(f, "targets/{channel}/{sha256}.nixexprs.tar.xz"),
+            Self::Derivations(channel, sha256, system) => {
+                write!(f, "targets/{channel}/{sha256}.derivations-{system}.txt")
+            }
         }
     }
 }

@@ -1,6 +1,7 @@
 //! One subcommand a file.
 
 pub(crate) mod completions;
+pub(crate) mod gate;
 pub(crate) mod list;
 pub(crate) mod man;
 pub(crate) mod rollback;

@@ -47,6 +47,7 @@ enum Command {
     Verify(commands::verify::Arguments),
     List(commands::list::Arguments),
     Rollback(commands::rollback::Arguments),
+    Gate(commands::gate::Arguments),
     #[command(hide = true)]
     Man(commands::man::Arguments),
     #[command(hide = true)]
@@ -74,6 +75,7 @@ fn run(state: Option<PathBuf>, output: Output, command: Command) -> Result<ExitC
         Command::Verify(arguments) => commands::verify::run(&arguments, &state()?, output),
         Command::List(arguments) => commands::list::run(&arguments, &state()?, output),
         Command::Rollback(arguments) => commands::rollback::run(&arguments, &state()?, output),
+        Command::Gate(arguments) => commands::gate::run(arguments, &state()?, output),
         Command::Man(arguments) => commands::man::run(&arguments),
         Command::Completions(arguments) => commands::completions::run(&arguments),
     }

@@ -9,7 +9,7 @@ use install::BaseUrl;
 use crate::failure::{Failure, Kind};
 
 /// How the network is used.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub(crate) struct NetworkArguments {
     /// Certificate authorities beside Mozilla's, in PEM form [default: $NIX_SSL_CERT_FILE or $SSL_CERT_FILE]
     #[arg(long, value_name = "FILE")]
@@ -23,7 +23,8 @@ impl NetworkArguments {
         urls.iter().map(|url| open(url, &authorities)).collect()
     }
 
-    fn authorities(&self) -> Result<Vec<u8>, Failure> {
+    /// The certificate authorities beside Mozilla's, in PEM form.
+    pub(crate) fn authorities(&self) -> Result<Vec<u8>, Failure> {
         let variable = |name| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
         let file = self
             .ca_file
