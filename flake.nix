@@ -38,9 +38,24 @@
     {
       packages = forEachSystem (pkgs: rec {
         assay = command pkgs "assay" "The command of those who import, review and sign";
-        touchstone = command pkgs "touchstone" "The command of those who install";
+        # Alone, so that it links neither a network nor OpenPGP.
+        touchstone-hook = (command pkgs "gate" "The hook that Nix asks before each build").overrideAttrs {
+          pname = "touchstone-hook";
+          meta.mainProgram = "touchstone-hook";
+        };
+        # `touchstone gate on` looks for the hook beside itself.
+        touchstone =
+          (command pkgs "touchstone" "The command of those who install").overrideAttrs
+            { postInstall = "cp ${touchstone-hook}/bin/touchstone-hook $out/bin/"; };
         default = touchstone;
       });
+
+      nixosModules.default =
+        { lib, pkgs, ... }:
+        {
+          imports = [ ./distro/modules ];
+          services.touchstone.package = lib.mkDefault self.packages.${pkgs.stdenv.hostPlatform.system}.touchstone;
+        };
 
       devShells = forEachSystem (pkgs: {
         default = pkgs.mkShell {
@@ -60,7 +75,12 @@
       });
 
       checks = forEachSystem (pkgs: {
-        inherit (self.packages.${pkgs.stdenv.hostPlatform.system}) assay touchstone;
+        inherit (self.packages.${pkgs.stdenv.hostPlatform.system}) assay touchstone touchstone-hook;
+        # A virtual machine; `nix flake check` on a machine with KVM runs it.
+        gate = import ./distro/modules/vm-test.nix {
+          inherit pkgs;
+          module = self.nixosModules.default;
+        };
         format = pkgs.runCommand "touchstone-format" { nativeBuildInputs = [ pkgs.rustfmt ]; } ''
           cd ${self}
           find crates xtask/src -name '*.rs' -exec rustfmt --check --edition 2024 {} +

@@ -1,0 +1,210 @@
+# NixOS: follow a signed channel, and let Nix refuse to build what nobody vouched for. docs/quickstart-gate.md.
+{
+  config,
+  lib,
+  pkgs,
+  ...
+}:
+
+let
+  cfg = config.services.touchstone;
+  gate = "${cfg.stateDir}/gate";
+
+  isHex = digits: text: builtins.match "[0-9a-f]{${toString digits}}" text != null;
+
+  touchstone = "${cfg.package}/bin/touchstone --state ${cfg.stateDir}";
+
+  subscribe = lib.concatStringsSep " " (
+    [ "${touchstone} subscribe --no-fetch" ]
+    ++ map (url: "--url ${url}") cfg.urls
+    ++ [
+      "--chain ${cfg.chain}"
+      "--channel ${cfg.channel}"
+      "--floor-root ${toString cfg.floorRoot}"
+      "--floor-release ${toString cfg.floorRelease}"
+    ]
+  );
+
+  # Everything but nix.conf, which is this module's.
+  gateOn = lib.concatStringsSep " " (
+    [ "${touchstone} gate on --without-nix-conf" ]
+    ++ [ "--hook ${cfg.package}/bin/touchstone-hook" ]
+    ++ [ "--developer-group '${if cfg.gate.developerGroup == null then "" else cfg.gate.developerGroup}'" ]
+    ++ map (path: "--broken-hash ${path}") cfg.gate.brokenHashes
+    ++ map (digest: "--develop-script ${digest}") cfg.gate.developScripts
+  );
+in
+{
+  options.services.touchstone = {
+    enable = lib.mkOption {
+      type = lib.types.bool;
+      default = false;
+      example = true;
+      description = "Whether to follow a channel that people have signed.";
+    };
+
+    package = lib.mkOption {
+      type = lib.types.package;
+      description = "The package with `touchstone` and `touchstone-hook`.";
+    };
+
+    stateDir = lib.mkOption {
+      type = lib.types.str;
+      default = "/var/lib/touchstone";
+      description = "Where the subscription, the releases and the gate's files are kept.";
+    };
+
+    urls = lib.mkOption {
+      type = lib.types.listOf lib.types.str;
+      default = [ ];
+      example = [ "https://example.org/touchstone" ];
+      description = "Where the channel's files are: mirrors, in order of preference.";
+    };
+
+    chain = lib.mkOption {
+      type = lib.types.str;
+      default = "";
+      description = "The chain to trust: the SHA-256 of its first root. There is no default, and no trust on first use.";
+    };
+
+    channel = lib.mkOption {
+      type = lib.types.str;
+      default = "unstable";
+      description = "The channel to follow.";
+    };
+
+    floorRoot = lib.mkOption {
+      type = lib.types.int;
+      default = 1;
+      description = "The lowest version of the root that is known to exist.";
+    };
+
+    floorRelease = lib.mkOption {
+      type = lib.types.int;
+      default = 1;
+      description = "The lowest number of a release that is known to exist.";
+    };
+
+    gate = {
+      enable = lib.mkOption {
+        type = lib.types.bool;
+        default = false;
+        example = true;
+        description = "Whether Nix refuses to build what no installed release lists.";
+      };
+
+      developerGroup = lib.mkOption {
+        type = lib.types.nullOr lib.types.str;
+        default = null;
+        example = "wheel";
+        description = "A group whose members may build anything in the sandbox. Nothing that they build is approved.";
+      };
+
+      brokenHashes = lib.mkOption {
+        type = lib.types.listOf lib.types.str;
+        default = [ ];
+        description = "Approved derivations that are taken although MD5 or SHA-1 fixes their output, by base name.";
+      };
+
+      developScripts = lib.mkOption {
+        type = lib.types.listOf lib.types.str;
+        default = [ ];
+        description = "SHA-256 of `get-env.sh` of versions of Nix that the gate does not know.";
+      };
+    };
+  };
+
+  config = lib.mkIf cfg.enable {
+    assertions = [
+      {
+        assertion = cfg.urls != [ ];
+        message = "services.touchstone.urls names no mirror";
+      }
+      {
+        assertion = isHex 64 cfg.chain;
+        message = "services.touchstone.chain must be 64 lower-case hexadecimal digits, found \"${cfg.chain}\"";
+      }
+      {
+        assertion = cfg.floorRoot >= 1;
+        message = "services.touchstone.floorRoot must be at least 1, found ${toString cfg.floorRoot}";
+      }
+      {
+        assertion = cfg.floorRelease >= 1;
+        message = "services.touchstone.floorRelease must be at least 1, found ${toString cfg.floorRelease}";
+      }
+      {
+        assertion = lib.hasPrefix "/" cfg.stateDir;
+        message = "services.touchstone.stateDir must be an absolute path, found \"${cfg.stateDir}\"";
+      }
+      {
+        assertion = builtins.match "[a-z][a-z0-9-]*" cfg.channel != null;
+        message = "services.touchstone.channel is no name of a channel: \"${cfg.channel}\"";
+      }
+      {
+        assertion =
+          cfg.gate.developerGroup == null
+          || builtins.match "[a-z_][a-z0-9_-]*" cfg.gate.developerGroup != null;
+        message = "services.touchstone.gate.developerGroup is no name of a group: \"${toString cfg.gate.developerGroup}\"";
+      }
+      {
+        assertion = lib.all (lib.hasSuffix ".drv") cfg.gate.brokenHashes;
+        message = "services.touchstone.gate.brokenHashes must be base names that end in .drv";
+      }
+      {
+        assertion = lib.all (isHex 64) cfg.gate.developScripts;
+        message = "services.touchstone.gate.developScripts must be SHA-256 digests of 64 hexadecimal digits";
+      }
+    ];
+
+    # What `touchstone gate on` writes elsewhere. Forced: whatever weakens it is a mistake, and `gate check` says so.
+    nix.settings = lib.mkIf cfg.gate.enable {
+      pre-build-hook = lib.mkForce "${gate}/pre-build-hook";
+      sandbox = lib.mkForce true;
+      sandbox-fallback = lib.mkForce false;
+      substituters = lib.mkForce [ ];
+      trusted-substituters = lib.mkForce [ ];
+      trusted-public-keys = lib.mkForce [ ];
+      require-sigs = lib.mkForce true;
+      builders = lib.mkForce "";
+      trusted-users = lib.mkForce [ "root" ];
+      accept-flake-config = lib.mkForce false;
+    };
+
+    systemd.services = lib.mkMerge [
+      {
+        touchstone-update = {
+          description = "Follow the signed channel ${cfg.channel}";
+          after = [ "network-online.target" ];
+          serviceConfig = {
+            Type = "oneshot";
+            ExecStart = [
+              subscribe
+              "${touchstone} update"
+            ];
+            NoNewPrivileges = true;
+            PrivateTmp = true;
+            ProtectHome = true;
+          };
+        };
+      }
+      (lib.mkIf cfg.gate.enable {
+        touchstone-gate = {
+          description = "Approvals of the gate, made anew and proved";
+          after = [
+            "touchstone-update.service"
+            "nix-daemon.socket"
+          ];
+          wantedBy = [ "multi-user.target" ];
+          serviceConfig = {
+            Type = "oneshot";
+            ExecStart = [
+              gateOn
+              "${touchstone} gate check"
+            ];
+            NoNewPrivileges = true;
+          };
+        };
+      })
+    ];
+  };
+}
