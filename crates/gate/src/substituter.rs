@@ -129,7 +129,7 @@ pub fn builder_keys(configuration: &Configuration) -> Result<Vec<PublicKey>, Con
         }
         keys.push(key);
     }
-    if configuration.needed == 0 || configuration.needed > keys.len() {
+    if !(1..=keys.len()).contains(&configuration.needed) {
         return Err(ConfigurationError::Needed {
             most: keys.len(),
             found: configuration.needed,
