@@ -121,6 +121,24 @@ pub(crate) fn count(
     }
 }
 
+/// One vouch for each distinct member of `members` among `good`, in the order of their names, if they are enough: what
+/// [`count`] and [`Tally::require`] give, for whoever needs to know no more.
+pub(crate) fn enough<'v>(
+    members: &BTreeSet<PersonName>,
+    good: impl Iterator<Item = &'v Vouch>,
+    needed: u32,
+) -> Option<Vec<Vouch>> {
+    let mut distinct: Vec<&Vouch> = Vec::new();
+    for vouch in good {
+        let is_member = vouch.person.as_ref().is_some_and(|person| members.contains(person));
+        if is_member && distinct.iter().all(|other| other.person != vouch.person) {
+            distinct.push(vouch);
+        }
+    }
+    distinct.sort_by_key(|vouch| &vouch.person);
+    is_met(distinct.len(), needed).then(|| distinct.into_iter().cloned().collect())
+}
+
 /// Whether so many distinct voters are enough. A threshold of zero is never met: nothing is vouched for by
 /// nobody.
 pub(crate) fn is_met(distinct: usize, needed: u32) -> bool {
@@ -183,6 +201,20 @@ mod tests {
             let expected = members.iter().filter(|m| votes.contains(m)).count();
             prop_assert_eq!(tally.vouches.len(), expected);
             prop_assert_eq!(tally.could_still_sign.len(), members.len() - expected);
+            let people: Vec<Vouch> = votes
+                .iter()
+                .map(|v| {
+                    let (key, vote) = vote(*v);
+                    let person = match vote.unwrap().0 {
+                        Voter::Person(person) => Some(person),
+                        Voter::Key(_) => None,
+                    };
+                    Vouch { person, key, signed_at: None }
+                })
+                .collect();
+            let names = members.iter().map(|m| format!("p{m}").parse().unwrap()).collect();
+            let quick = enough(&names, people.iter(), needed).map(|vouches| vouches.len());
+            prop_assert_eq!(quick, (needed != 0 && expected >= needed as usize).then_some(expected));
             let role: RoleName = "reviewers".parse().unwrap();
             prop_assert_eq!(tally.require(&role, needed).is_ok(), needed != 0 && expected >= needed as usize);
         }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use attestation::{
-    GitOid, KeyId, PersonName, RoleName,
+    GitOid, PersonName, RoleName,
     git::{ArmorError, Commit, GitObjectError, Note, OtherKind, Signatures, SignedBytes, Tag},
     openpgp::{PgpFormError, packets},
 };
@@ -153,7 +153,7 @@ pub struct Heard<'j> {
 }
 
 struct Vote {
-    key: KeyId,
+    issuer: [u8; 20],
     /// In the object itself, not in a note.
     inside: bool,
     outcome: Result<Vouch, SignatureRefusal>,
@@ -162,7 +162,10 @@ struct Vote {
 impl Jury<'_> {
     /// Judges every signature of every candidate.
     pub fn hear<'j>(&'j self, candidates: &[Candidate<'_>], work: &mut Work<'_>) -> Vec<Heard<'j>> {
-        work.share(candidates, |piece, facts, learnt| self.hear_piece(piece, facts, learnt))
+        work.share(candidates, |piece, facts, learnt| {
+            let piece: Vec<_> = piece.iter().collect();
+            self.hear_piece(&piece, facts, learnt)
+        })
     }
 
     /// From the contents of commits to proof: each is read, heard, and held against a role and a threshold.
@@ -178,17 +181,23 @@ impl Jury<'_> {
                 .iter()
                 .map(|(id, bytes)| Candidate::commit(id.clone(), bytes))
                 .collect();
-            let candidates: Vec<_> = read.iter().flatten().cloned().collect();
+            let candidates: Vec<_> = read.iter().flatten().collect();
             let mut heard = self.hear_piece(&candidates, facts, learnt).into_iter();
-            let outcome = |read: Result<Candidate<'_>, GitObjectError>| {
-                let heard = read.map(|_| heard.next()).map_err(ObjectRefusal::Unreadable)?;
+            let outcome = |read: &Result<Candidate<'_>, GitObjectError>| {
+                let heard = read.as_ref().map(|_| heard.next());
+                let heard = heard.map_err(|error| ObjectRefusal::Unreadable(error.clone()))?;
                 heard.ok_or(ObjectRefusal::NoChain)?.require(role, needed)
             };
-            read.into_iter().map(outcome).collect()
+            read.iter().map(outcome).collect()
         })
     }
 
-    fn hear_piece<'j>(&'j self, candidates: &[Candidate<'_>], facts: &Facts, learnt: &mut Vec<Fact>) -> Vec<Heard<'j>> {
+    fn hear_piece<'j>(
+        &'j self,
+        candidates: &[&Candidate<'_>],
+        facts: &Facts,
+        learnt: &mut Vec<Fact>,
+    ) -> Vec<Heard<'j>> {
         let mut jobs = Vec::with_capacity(candidates.len());
         let mut heard: Vec<_> = candidates
             .iter()
@@ -270,7 +279,7 @@ impl<'j> Heard<'j> {
                 Err(refusal) => refusal,
             };
             self.votes.push(Vote {
-                key: key_id(packet.issuer()),
+                issuer: *packet.issuer(),
                 inside,
                 outcome: Err(refusal),
             });
@@ -330,6 +339,10 @@ impl<'j> Heard<'j> {
         role: &RoleName,
         needed: u32,
     ) -> Result<Vec<Vouch>, ObjectRefusal> {
+        let good = self.votes.iter().filter_map(|vote| vote.outcome.as_ref().ok());
+        if let Some(vouches) = threshold::enough(members, good, needed) {
+            return Ok(vouches);
+        }
         self.tally(members)
             .require(role, needed)
             .map_err(|shortfall| ObjectRefusal::Threshold {
@@ -346,7 +359,7 @@ impl<'j> Heard<'j> {
                 Some(person) => Ok((Voter::Person(person.clone()), vouch)),
                 None => Err(SignatureRefusal::NotInRole),
             });
-            (vote.key.clone(), outcome)
+            (key_id(&vote.issuer), outcome)
         });
         threshold::count(&electorate, votes)
     }

@@ -49,7 +49,7 @@ fn whatever_asks_for_less_is_marked_and_its_opposite_is_not() {
                     .get_mut(&"stable".parse().unwrap())
                     .unwrap()
                     .release
-                    .threshold = 1
+                    .threshold = 1;
             },
             |policy| {
                 policy
@@ -57,7 +57,7 @@ fn whatever_asks_for_less_is_marked_and_its_opposite_is_not() {
                     .get_mut(&"stable".parse().unwrap())
                     .unwrap()
                     .release
-                    .threshold = 3
+                    .threshold = 3;
             },
         ),
         (
@@ -118,7 +118,7 @@ fn another_upstream_certificate_key_or_order_of_rules_is_marked() {
         (
             |policy| {
                 policy.channels.get_mut(&"stable".parse().unwrap()).unwrap().upstream =
-                    "https://evil.example".to_owned()
+                    "https://evil.example".to_owned();
             },
             "upstream is https://evil.example",
         ),
@@ -137,7 +137,7 @@ fn another_upstream_certificate_key_or_order_of_rules_is_marked() {
                     .channels
                     .get_mut(&"stable".parse().unwrap())
                     .unwrap()
-                    .binary_cache_url = Some("https://c".to_owned())
+                    .binary_cache_url = Some("https://c".to_owned());
             },
             "binary cache",
         ),
