@@ -60,6 +60,8 @@ pub(crate) enum Command {
     Show(commands::show::Args),
     /// Say what you think of changes: one signature for all of them
     Review(commands::review::Args),
+    /// Say that something which was released is bad: one person's word, and subscribers refuse it
+    Violation(commands::violation::Args),
     /// Derive again whatever waits for your signature, and sign it
     Sign(commands::sign::Args),
     /// Propose the next release of a channel

@@ -16,6 +16,7 @@ pub(crate) mod review;
 pub(crate) mod show;
 pub(crate) mod sign;
 pub(crate) mod token;
+pub(crate) mod violation;
 
 use crate::{
     cli::{Cli, Command, Global},
@@ -35,6 +36,7 @@ pub(crate) fn run(cli: Cli) -> Outcome {
         Command::Queue(args) => queue::run(&global, &args),
         Command::Show(args) => show::run(&global, &args),
         Command::Review(args) => review::run(&global, &args),
+        Command::Violation(args) => violation::run(&global, &args),
         Command::Sign(args) => sign::run(&global, &args),
         Command::Release(args) => release::run(&global, &args),
         Command::Publish(args) => publish::run(&global, &args),

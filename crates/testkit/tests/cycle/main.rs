@@ -10,3 +10,4 @@ mod proposed;
 mod pushed;
 mod rotation;
 mod served;
+mod violation;
