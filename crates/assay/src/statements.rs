@@ -1,6 +1,6 @@
 //! The statements of the ledger that count.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, num::NonZeroUsize};
 
 use attestation::{
     StatementId,
@@ -8,7 +8,7 @@ use attestation::{
     statement::{Claim, Statement},
 };
 use ledger::{Snapshot, StatementFile};
-use policy::Verified;
+use policy::{Facts, Verified, jury::Work};
 
 use crate::{
     chain_state::ChainState,
@@ -18,19 +18,28 @@ use crate::{
 impl ChainState {
     /// Every statement of the ledger whose author signed it. Others are passed over with a warning.
     pub(crate) fn statements(&self, snapshot: &Snapshot) -> Outcome<Statements> {
-        let court = self.court();
-        let (mut verified, mut ids) = (Vec::new(), BTreeSet::new());
+        let (mut names, mut envelopes) = (Vec::new(), Vec::new());
         for file in snapshot.statements().or_exit(Exit::Environment)? {
-            let StatementFile {
-                digest, id, envelope, ..
-            } = match file {
-                Ok(file) => file,
-                Err(problem) => {
-                    crate::output::warn(&format!("the ledger: {problem}"));
-                    continue;
+            match file {
+                Ok(StatementFile {
+                    digest, id, envelope, ..
+                }) => {
+                    names.push((digest, id));
+                    envelopes.push(envelope);
                 }
-            };
-            match court.verify(&envelope) {
+                Err(problem) => crate::output::warn(&format!("the ledger: {problem}")),
+            }
+        }
+        let jury = self.court().jury();
+        // Known facts are not asked: what is signed rests on this.
+        let mut work = Work {
+            threads: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
+            facts: &mut Facts::default(),
+        };
+        let judged = jury.verify_all(&envelopes, &mut work);
+        let (mut verified, mut ids) = (Vec::new(), BTreeSet::new());
+        for ((digest, id), judged) in names.into_iter().zip(judged) {
+            match judged {
                 Ok(statement) if ids.insert(id) => verified.push(statement),
                 Ok(_) => {}
                 Err(error) => crate::output::warn(&format!("statement file {digest} does not count: {error}")),

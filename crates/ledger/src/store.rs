@@ -1,6 +1,7 @@
 //! The ledger itself: opening, making, and adding to it.
 
 use std::{
+    collections::BTreeMap,
     fmt,
     path::{Path, PathBuf},
 };
@@ -295,15 +296,19 @@ fn absent<'a>(
     files: &[(&'a LedgerPath, ObjectId)],
 ) -> Result<Vec<(&'a LedgerPath, ObjectId)>, AddError> {
     let mut new: Vec<(&LedgerPath, ObjectId)> = Vec::new();
+    let mut among: BTreeMap<&LedgerPath, ObjectId> = BTreeMap::new();
     for &(path, blob) in files {
         let there = tree
             .lookup_entry_by_path(path.to_string())
             .map_err(reading(path.to_string()))?
             .filter(|entry| entry.mode().is_blob())
             .map(|entry| entry.object_id())
-            .or_else(|| new.iter().find(|(other, _)| *other == path).map(|(_, blob)| *blob));
+            .or_else(|| among.get(path).copied());
         match there {
-            None => new.push((path, blob)),
+            None => {
+                among.insert(path, blob);
+                new.push((path, blob));
+            }
             Some(found) if found == blob => {}
             Some(found) => {
                 return Err(AddError::AlreadyThere {
