@@ -88,7 +88,12 @@ fn version_steps(slots: &[Slot<'_>], comparison: &Comparison<'_>) -> Result<Vec<
                 return Err(format!("\"{text}\" is no plain version"));
             }
         }
-        if version::compare(old, new) != Ordering::Less {
+        // Commit ids in it have no order: what is beside them must not go down.
+        let order = match (version::without_commits(old), version::without_commits(new)) {
+            (Some(old), Some(new)) if version::compare(&old, &new).is_le() => Ordering::Less,
+            _ => version::compare(old, new),
+        };
+        if order != Ordering::Less {
             return Err(format!("the version goes from {old} to {new}"));
         }
         steps.push((old.to_owned(), new.to_owned()));
@@ -116,7 +121,9 @@ fn version_steps(slots: &[Slot<'_>], comparison: &Comparison<'_>) -> Result<Vec<
             step(slot.old, slot.new)?;
         }
     }
-    if steps.is_empty() {
+    // Without a version, another commit of the same repository is a step.
+    let moved = |slot: &Slot<'_>| slot.role == Role::Revision && is_commit(slot.old) && is_commit(slot.new);
+    if steps.is_empty() && !slots.iter().any(moved) {
         return Err("no version went up".to_owned());
     }
     // Longer ones are looked for first.

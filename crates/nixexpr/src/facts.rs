@@ -95,7 +95,22 @@ pub struct Source<'a> {
 impl Source<'_> {
     /// Whether what it fetches is patched into something else.
     pub(crate) fn is_patch(&self) -> bool {
-        self.fetcher.starts_with("fetchpatch") || self.last_name().contains("atch")
+        let named = |url: &Cow<'_, str>| {
+            [
+                ".patch",
+                ".diff",
+                ".patch.gz",
+                ".patch.bz2",
+                ".patch.xz",
+                ".diff.gz",
+                ".diff.bz2",
+            ]
+            .iter()
+            .any(|end| url.ends_with(end))
+        };
+        self.fetcher.starts_with("fetchpatch")
+            || self.last_name().contains("atch")
+            || self.urls.known().and_then(|urls| urls.first()).is_some_and(named)
     }
 
     /// The name it is bound to itself.
@@ -347,6 +362,7 @@ impl<'a> Gather<'_, 'a> {
         if sources == Fact::Absent
             && let (Fact::Known(name), Fact::Known(found)) = (&pname, &version)
             && builder == "mkDerivation"
+            && !self.is_of_stdenv(node)
             && let Fact::Known(hash) = hash(file, set)
         {
             // Hackage's packages name no source: their builder makes it of name and version.
@@ -375,6 +391,14 @@ impl<'a> Gather<'_, 'a> {
             span,
             set,
         });
+    }
+
+    /// `stdenv.mkDerivation`, which makes no source of a name and a hash.
+    fn is_of_stdenv(&self, application: NodeId) -> bool {
+        match self.file.tree.kind(application) {
+            Kind::Apply { function, .. } => self.file.slice(self.file.tree.span(function)).contains("stdenv"),
+            _ => false,
+        }
     }
 
     fn sources_of(&self, set: NodeId) -> Fact<Vec<usize>> {

@@ -140,19 +140,10 @@ pub(crate) fn is_phase(attribute: &str) -> bool {
         | "setupHook"
         | "extraInstallCommands"
         | "extraBuildCommands"
-        | "script"
-        | "preBuildPhases"
         | "unpackCmd"
-        | "buildCommandPath"
-        | "phases"
-        | "prePhases"
-        | "text" => attribute != "text" && attribute != "script",
+        | "buildCommandPath" => true,
         "postFetch" => false,
-        _ => {
-            attribute.ends_with("Phase") && attribute.len() > 5
-                || (hook() && is_hook(attribute))
-                || attribute.ends_with("Phases") && hook()
-        }
+        _ => attribute.ends_with("Phase") && attribute.len() > 5 || (hook() && is_hook(attribute)),
     }
 }
 

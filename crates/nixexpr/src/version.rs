@@ -10,6 +10,25 @@ pub fn compare(left: &str, right: &str) -> Ordering {
     keys.into_iter().find(|order| order.is_ne()).unwrap_or(Ordering::Equal)
 }
 
+/// A version without the commit ids in it, which have no order; `None` where there are none.
+pub fn without_commits(version: &str) -> Option<String> {
+    let is_commit = |part: &&str| {
+        part.len() >= 7
+            && part.bytes().all(|byte| byte.is_ascii_hexdigit())
+            && part.bytes().any(|byte| byte.is_ascii_alphabetic())
+            && part.bytes().any(|byte| byte.is_ascii_digit())
+    };
+    let parts: Vec<&str> = version.split(['-', '_', '.', '+']).collect();
+    parts.iter().any(|part| is_commit(part)).then(|| {
+        parts
+            .iter()
+            .filter(|part| !is_commit(part))
+            .copied()
+            .collect::<Vec<_>>()
+            .join("-")
+    })
+}
+
 /// What a component counts as: not yet released, nothing, a word, a number.
 fn key<'v>(components: &[&'v str], at: usize) -> (i32, usize, std::borrow::Cow<'v, str>) {
     let Some(text) = components.get(at) else {

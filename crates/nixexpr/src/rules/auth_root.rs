@@ -18,8 +18,8 @@ pub(crate) static RULE: Rule = Rule {
     },
 };
 
-const MODULES: [&str; 12] = [
-    "security/pam", "security/sudo", "security/polkit", "security/doas", "security/ca", "services/networking/ssh/sshd", "config/users-groups", "security/google_oslogin", "security/rtkit",
+const MODULES: [&str; 11] = [
+    "security/pam", "security/sudo", "security/polkit", "security/doas", "security/ca", "services/networking/ssh/sshd", "security/google_oslogin", "security/rtkit",
     "security/please", "security/run0", "security/isolate",
 ];
 

@@ -22,7 +22,8 @@ fn binding<'a>(seen: &BindingSeen<'_, 'a>, marks: &mut Marks<'a>) {
         "doCheck" | "doInstallCheck" | "dontCheck" | "doInstallChecks" => {
             let on = if seen.name == "dontCheck" { seen.file.is_false(seen.value) } else { seen.file.is_true(seen.value) };
             if !on && (seen.name == "dontCheck" || !starts_true(seen)) {
-                marks.add_binding(&RULE, seen, seen.name);
+                let how = if seen.file.is_false(seen.value) { "false" } else { "not always" };
+                marks.add_binding(&RULE, seen, how);
             }
         }
         "disabledTests" | "disabledTestPaths" | "disabledTestMarks" | "skippedTests" => {

@@ -17,11 +17,10 @@ pub(crate) static RULE: Rule = Rule {
     },
 };
 
-const MEANINGS: [&str; 16] = [
+const MEANINGS: [&str; 15] = [
     "postFetch",
     "extraPostFetch",
     "outputHashMode",
-    "outputHashAlgo",
     "recursiveHash",
     "fetchSubmodules",
     "submodules",
@@ -59,13 +58,31 @@ fn facts(comparison: &Comparison<'_>, found: &mut Vec<Found>) {
             }
         }
     }
-    for (old, new) in comparison.packages.iter().filter_map(|(old, new)| (*old).zip(*new)) {
-        let (was, is) = (set_meanings(comparison.old, old.set), set_meanings(comparison.new, new.set));
-        for (name, text) in is.iter().filter(|(name, _)| name.starts_with("outputHash")) {
-            if !was.contains(&(*name, text.clone())) {
+    for (old, new) in &comparison.packages {
+        let Some(new) = new else {
+            continue;
+        };
+        let was = old.map(|old| set_meanings(comparison.old, old.set)).unwrap_or_default();
+        for (name, text) in set_meanings(comparison.new, new.set) {
+            if name == "outputHashMode" && !was.contains(&(name, text)) {
                 found.push(comparison.found(new.at, format!("{name} of {}", new.title())));
             }
         }
+    }
+}
+
+/// `fetchgit` fetches submodules unless it is told not to; whatever else is true or false is false by default.
+fn is_default(file: &crate::File<'_>, name: &str, node: crate::syntax::tree::NodeId, git: bool) -> bool {
+    if git && name == "fetchSubmodules" { file.is_true(node) } else { file.is_false(node) }
+}
+
+fn is_fetchgit(file: &crate::File<'_>, set: crate::syntax::tree::NodeId) -> bool {
+    match file.tree.above(set) {
+        Some((above, None)) => match file.tree.kind(above) {
+            crate::syntax::tree::Kind::Apply { function, .. } => file.callee(function).is_some_and(|callee| callee.last == "fetchgit"),
+            _ => false,
+        },
+        _ => false,
     }
 }
 
@@ -78,11 +95,12 @@ fn set_meanings(view: Option<View<'_>>, set: crate::syntax::tree::NodeId) -> Vec
         return Vec::new();
     };
     let file = view.file();
+    let git = is_fetchgit(file, set);
     MEANINGS
         .iter()
         .filter_map(|name| match file.attribute(set, name) {
-            // What is false is as if it were not there.
-            Attribute::Is(node) if !file.is_false(node) => Some((*name, file.words(node))),
+            // What is so by default is as if it were not there.
+            Attribute::Is(node) if !is_default(file, name, node, git) => Some((*name, file.words(node))),
             _ => None,
         })
         .collect()

@@ -25,7 +25,7 @@ const DOWNLOADERS: [&str; 22] = [
 fn binding<'a>(seen: &BindingSeen<'_, 'a>, marks: &mut Marks<'a>) {
     let file = seen.file;
     if seen.name == "impureEnvVars" {
-        return marks.add_binding(&RULE, seen, "impureEnvVars");
+        return marks.add_file(&RULE, file, file.tree.binding(seen.id).span.start, "impureEnvVars");
     }
     if seen.name != "outputHash" {
         return;
@@ -45,6 +45,6 @@ fn binding<'a>(seen: &BindingSeen<'_, 'a>, marks: &mut Marks<'a>) {
     // What its builder does is elsewhere where it names a file.
     let elsewhere = matches!(file.attribute(owner, "builder"), Attribute::Is(_) | Attribute::Unknown);
     if elsewhere || DOWNLOADERS.iter().any(|word| text.contains(word)) {
-        marks.add_binding(&RULE, seen, "outputHash");
+        marks.add_file(&RULE, file, file.tree.binding(seen.id).span.start, "outputHash");
     }
 }

@@ -36,7 +36,7 @@ fn facts(comparison: &Comparison<'_>, found: &mut Vec<Found>) {
         let (Some(old_version), Some(new_version)) = (old.version.known(), new.version.known()) else {
             continue;
         };
-        if is.hash.is_known() && was.hash == is.hash && version::compare(old_version, new_version).is_ne() {
+        if is.hash.is_known() && was.hash == is.hash && version::compare(old_version.trim_start_matches('v'), new_version.trim_start_matches('v')).is_ne() {
             let same_place = was.urls.is_known() && was.urls == is.urls || was.revision.is_known() && was.revision == is.revision && was.origin == is.origin;
             let what = if same_place { "names the same content as before" } else { "has the old hash" };
             found.push(comparison.found(is.at, format!("{old_version} became {new_version}, {} {what}", comparison.title(is))));

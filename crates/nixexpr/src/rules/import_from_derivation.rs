@@ -24,15 +24,13 @@ const READERS: [&str; 14] = [
 
 fn call<'a>(seen: &CallSeen<'_, 'a>, marks: &mut Marks<'a>) {
     if READERS.contains(&seen.function) && is_built(seen.file, seen.argument, 12) {
-        let text = seen.file.words(seen.argument);
-        marks.add_file(&RULE, seen.file, seen.file.tree.span(seen.node).start, &text);
+        marks.add_file(&RULE, seen.file, seen.file.tree.span(seen.node).start, seen.function);
     }
 }
 
 fn binding<'a>(seen: &BindingSeen<'_, 'a>, marks: &mut Marks<'a>) {
     if matches!(seen.name, "lockFile" | "gemdir" | "gemset" | "lockfile" | "cargoLock") && is_built(seen.file, seen.value, 12) {
-        let text = seen.file.words(seen.value);
-        marks.add_file(&RULE, seen.file, seen.file.tree.span(seen.value).start, &text);
+        marks.add_file(&RULE, seen.file, seen.file.tree.span(seen.value).start, seen.name);
     }
 }
 
@@ -61,7 +59,7 @@ fn is_built(file: &File<'_>, node: NodeId, far: u32) -> bool {
         Kind::If { then, otherwise, .. } => is_built(file, then, far - 1) || is_built(file, otherwise, far - 1),
         Kind::Ident | Kind::Select { .. } => match file.force(node) {
             Some(forced) if forced != node => is_built(file, forced, far - 1),
-            _ => file.tree.kind(node) != Kind::Ident && file.callee(node).is_some_and(|callee| matches!(callee.last, "src" | "out" | "outPath" | "drvPath")) && file.root_name(node) != Some("inputs"),
+            _ => file.tree.kind(node) != Kind::Ident && file.callee(node).is_some_and(|callee| (matches!(callee.last, "src" | "out" | "outPath" | "drvPath" | "package") || file.root_name(node) == Some("pkgs") && !matches!(callee.last, "path" | "lib"))) && file.root_name(node) != Some("inputs"),
         },
         Kind::Let { body, .. } | Kind::With { body, .. } | Kind::Assert { body, .. } => is_built(file, body, far - 1),
         _ => false,

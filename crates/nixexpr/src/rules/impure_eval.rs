@@ -20,10 +20,10 @@ pub(crate) static RULE: Rule = Rule {
 fn name<'a>(seen: &NameSeen<'_, 'a>, marks: &mut Marks<'a>) {
     let impure = matches!(
         seen.name,
-        "getEnv" | "currentTime" | "currentSystem" | "unsafeDiscardStringContext" | "unsafeDiscardOutputDependency" | "importNative" | "unsafeGetAttrPos" | "nixPath"
-    ) || seen.name == "exec" && seen.file.root_name(seen.node) == Some("builtins")
+        "getEnv" | "currentTime" | "currentSystem" | "unsafeDiscardStringContext" | "unsafeDiscardOutputDependency" | "importNative"
+    ) || matches!(seen.name, "exec" | "nixPath") && seen.file.root_name(seen.node) == Some("builtins")
         || seen.name.starts_with('<');
-    if !impure || seen.name == "unsafeGetAttrPos" || seen.file.describes(seen.node) {
+    if !impure || seen.file.describes(seen.node) {
         return;
     }
     // What Nix brings along itself is no hidden input.

@@ -128,6 +128,10 @@ fn place(reference: Option<&Value>) -> String {
             {
                 text = path.to_owned();
             }
+            // Forges do not tell case apart in these.
+            if matches!(name.as_str(), "owner" | "repo") {
+                text.make_ascii_lowercase();
+            }
             format!("{name} {text}")
         })
         .collect();

@@ -18,7 +18,7 @@ pub(crate) static RULE: Rule = Rule {
 };
 
 fn binding<'a>(seen: &BindingSeen<'_, 'a>, marks: &mut Marks<'a>) {
-    if !matches!(seen.name, "maintainers" | "teams" | "maintainer") || is_list_of_all(seen) {
+    if !matches!(seen.name, "maintainers" | "teams") || is_list_of_all(seen) {
         return;
     }
     let file = seen.file;

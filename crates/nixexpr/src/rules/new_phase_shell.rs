@@ -137,7 +137,7 @@ fn is_text(file: &File<'_>, node: NodeId) -> bool {
 fn file(changed: &Changed<'_>, found: &mut Vec<Found>) {
     let name = changed.path.rsplit('/').next().unwrap_or("");
     let script = name.ends_with(".sh") || name.ends_with(".bash") || matches!(name, "builder" | "install" | "configure");
-    if !script || !changed.path.starts_with("pkgs/") {
+    if !script || name.contains("setup-hook") || name.starts_with("update") || !changed.path.starts_with("pkgs/") {
         return;
     }
     let new = changed.gained_lines();

@@ -38,7 +38,9 @@ fn binding<'a>(seen: &BindingSeen<'_, 'a>, marks: &mut Marks<'a>) {
 
 /// What names a patch: its address without the hash, its path, or its text.
 fn identity(file: &File<'_>, item: NodeId) -> String {
-    let url = file.subtree(item).find_map(|id| match file.tree.kind(id) {
+    // What a variable stands for, if the file says.
+    let meant = file.force(item).unwrap_or(item);
+    let url = file.subtree(meant).find_map(|id| match file.tree.kind(id) {
         Kind::Apply { argument, .. } => match file.attribute(file.argument_set(argument)?, "url") {
             Attribute::Is(url) => Some(file.text_of(url).map_or_else(|| file.words(url), std::borrow::Cow::into_owned)),
             _ => None,

@@ -72,16 +72,22 @@ fn plain_host(text: &str) -> Option<String> {
 }
 
 fn shell<'a>(seen: &ShellSeen<'_, 'a>, marks: &mut Marks<'a>) {
-    const WORDS: [&str; 5] = ["--insecure", "--no-check-certificate", "curl -k", "http://", "ftp://"];
+    const WORDS: [&str; 5] = ["--insecure", "--no-check-certificate", "curl ", "http://", "ftp://"];
     if !WORDS.iter().any(|word| seen.text.contains(word)) {
         return;
     }
     for (at, line) in seen.lines() {
         let fetches = line.contains("curl") || line.contains("wget") || line.contains("git clone");
-        let unchecked = line.contains("--insecure") || line.contains("--no-check-certificate") || line.contains("curl -k");
+        let unchecked = line.contains("--insecure") || line.contains("--no-check-certificate") || ignores_certificates(line);
         let plain = line.contains("http://") || line.contains("ftp://");
         if fetches && (unchecked || plain) && !seen.file.describes(seen.node) {
             marks.add_file(&RULE, seen.file, at, line);
         }
     }
+}
+
+/// `curl -k`, also among other letters (`-sSLk`).
+fn ignores_certificates(line: &str) -> bool {
+    let mut words = line.split_whitespace().skip_while(|word| word.rsplit('/').next() != Some("curl"));
+    words.next().is_some() && words.any(|word| word.starts_with('-') && !word.starts_with("--") && word.contains('k') && word[1..].bytes().all(|byte| byte.is_ascii_alphabetic()))
 }

@@ -24,7 +24,7 @@ fn binding<'a>(seen: &BindingSeen<'_, 'a>, marks: &mut Marks<'a>) {
     }
     let path = || file.path_of(seen.value);
     let script = match seen.name {
-        "preStart" | "ExecStartPre" | "ExecStartPost" | "postStart" | "postStop" | "preStop" => is_root_service(file, seen, &path()),
+        "preStart" | "ExecStartPre" | "ExecStartPost" | "postStart" => is_root_service(file, seen, &path()),
         "activationScripts" | "userActivationScripts" | "activation" => !matches!(file.tree.kind(seen.value), Kind::Set { .. }),
         _ => {
             let text = file.text();
@@ -46,7 +46,8 @@ fn is_root_service(file: &File<'_>, seen: &BindingSeen<'_, '_>, path: &str) -> b
     if path.contains("user.services") || path.contains("systemd.user") {
         return false;
     }
-    if file.tree.kind(seen.value) == Kind::Ident && file.is_null(seen.value) {
+    let option = matches!(file.tree.kind(seen.value), Kind::Apply { function, .. } if file.callee(function).is_some_and(|callee| callee.last == "mkOption"));
+    if option || file.is_null(seen.value) {
         return false;
     }
     // The set of the service, or of its `serviceConfig`, has a `User` or `DynamicUser`.

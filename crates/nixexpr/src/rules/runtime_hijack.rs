@@ -2,7 +2,7 @@
 
 use attestation::unit::FindingLevel;
 
-use crate::{marks::{Marks, BindingSeen, ShellSeen}, Rule, rule::{Look}};
+use crate::{paths, marks::{Marks, BindingSeen, ShellSeen}, Rule, rule::{Look}};
 
 pub(crate) static RULE: Rule = Rule {
     code: "runtime-hijack",
@@ -29,7 +29,10 @@ fn shell<'a>(seen: &ShellSeen<'_, 'a>, marks: &mut Marks<'a>) {
             continue;
         }
         let hijacks = VARIABLES.iter().any(|name| line.contains(name)) && sets(line) || line.contains("PATH") && sets(line) && writable(line);
-        if hijacks && !seen.file.describes(seen.node) {
+        // What a phase sets for its own commands is gone with the build, unless it writes the line into a file.
+        let build_only = line.starts_with("export ") && !line.contains('>') && !seen.text.contains("<<") || line.starts_with("LD_LIBRARY_PATH=") && !seen.text.contains("<<");
+        let wraps = line.contains("--set") || line.contains("--prefix") || line.contains("--suffix");
+        if hijacks && (wraps || !build_only) && !seen.file.describes(seen.node) {
             marks.add_file(&RULE, seen.file, at, line);
         }
     }
@@ -46,7 +49,7 @@ fn writable(line: &str) -> bool {
 }
 
 fn binding<'a>(seen: &BindingSeen<'_, 'a>, marks: &mut Marks<'a>) {
-    if VARIABLES.contains(&seen.name) && !seen.file.describes(seen.value) {
+    if VARIABLES.contains(&seen.name) && paths::is_module(seen.file.path()) && seen.file.text_of(seen.value).as_deref() != Some("") && !seen.file.describes(seen.value) {
         let text = seen.file.words(seen.value);
         marks.add_binding(&RULE, seen, &text);
     }

@@ -22,16 +22,18 @@ pub(crate) static RULE: Rule = Rule {
 fn facts(comparison: &Comparison<'_>, found: &mut Vec<Found>) {
     for (old, new) in comparison.packages.iter().filter_map(|(old, new)| (*old).zip(*new)) {
         if let (Some(was), Some(is)) = (old.version.known(), new.version.known())
-            && version::compare(was, is) == Ordering::Greater
-            && !is_commit(was)
-            && !is_commit(is)
+            && goes_down(was, is)
         {
             found.push(comparison.found(new.at, format!("{} goes from {was} to {is}", new.title())));
         }
     }
 }
 
-/// A commit id has no order.
-fn is_commit(version: &str) -> bool {
-    version.len() >= 7 && version.bytes().all(|byte| byte.is_ascii_hexdigit()) && version.bytes().any(|byte| byte.is_ascii_alphabetic())
+/// Commit ids in versions have no order; what is beside them has.
+fn goes_down(was: &str, is: &str) -> bool {
+    match (version::without_commits(was), version::without_commits(is)) {
+        (None, None) => version::compare(was, is) == Ordering::Greater,
+        (Some(was), Some(is)) => version::compare(&was, &is) == Ordering::Greater,
+        _ => false,
+    }
 }
