@@ -88,6 +88,12 @@ const NEEDS: &[Need] = &[
         install: nix::install,
     },
     Need {
+        name: "the language tests of Nix (in target/nix-language)",
+        from: Purpose::Test,
+        is_there: |_| nix::has_language_tests(),
+        install: nix::install_language_tests,
+    },
+    Need {
         name: "sq-git (in target/peers)",
         from: Purpose::Bench,
         is_there: |_| rust::has_sq_git(),

@@ -58,6 +58,8 @@ pub(crate) enum Command {
     Queue(commands::queue::Args),
     /// One unit's change as a diff
     Show(commands::show::Args),
+    /// What a finding means, and what to do about it
+    Explain(commands::explain::Args),
     /// Say what you think of changes: one signature for all of them
     Review(commands::review::Args),
     /// Say that something which was released is bad: one person's word, and subscribers refuse it

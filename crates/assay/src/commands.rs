@@ -2,6 +2,7 @@
 
 pub(crate) mod audit_tree;
 pub(crate) mod authenticate;
+pub(crate) mod explain;
 pub(crate) mod generate;
 pub(crate) mod git_sig;
 pub(crate) mod import;
@@ -35,6 +36,7 @@ pub(crate) fn run(cli: Cli) -> Outcome {
         Command::Import(args) => import::run(&global, &args),
         Command::Queue(args) => queue::run(&global, &args),
         Command::Show(args) => show::run(&global, &args),
+        Command::Explain(args) => explain::run(&global, &args),
         Command::Review(args) => review::run(&global, &args),
         Command::Violation(args) => violation::run(&global, &args),
         Command::Sign(args) => sign::run(&global, &args),

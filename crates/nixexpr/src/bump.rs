@@ -66,6 +66,12 @@ pub(crate) fn certify(comparison: &Comparison<'_>, old: View<'_>, new: View<'_>)
     let texts = slots.iter().map(|slot| (slot.old, slot.new)).collect::<Vec<_>>();
     second_reader::agrees(old, new, &texts)?;
     let (old_uses, new_uses) = (Uses::of(old.file()), Uses::of(new.file()));
+    if [old, new]
+        .into_iter()
+        .any(|view| uses::shell_reads_version(view.file()))
+    {
+        return Err("a shell reads $version".to_owned());
+    }
     for slot in slots
         .iter()
         .filter(|slot| !matches!(slot.role, Role::Hash | Role::VendorHash))

@@ -227,12 +227,14 @@ impl<'a> Gather<'_, 'a> {
             _ => node,
         });
         // A fetcher that the file itself defines is whatever it is.
-        let given = head.is_some_and(|head| {
-            !matches!(
-                file.lookup(head, node),
-                crate::resolve::Binder::Value(_) | crate::resolve::Binder::Pieces
-            )
-        });
+        // (Those of a collection are what everybody else calls so.)
+        let given = crate::paths::is_collection(file.path())
+            || head.is_some_and(|head| {
+                !matches!(
+                    file.lookup(head, node),
+                    crate::resolve::Binder::Value(_) | crate::resolve::Binder::Pieces
+                )
+            });
         let mut source = Source {
             path: file.path_of(node),
             fetcher,

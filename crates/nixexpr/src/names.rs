@@ -8,6 +8,10 @@ pub(crate) fn is_builder(name: &str) -> bool {
     let Some(rest) = name.strip_prefix("build").or_else(|| name.strip_prefix("mk")) else {
         return false;
     };
+    // `mkRemovedOptionModule` and its like make no package.
+    if rest.contains("Option") {
+        return false;
+    }
     [
         "Package",
         "Application",

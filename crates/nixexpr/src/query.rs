@@ -147,6 +147,26 @@ impl<'a> File<'a> {
         false
     }
 
+    /// Whether a node is in the text of a phase or a hook.
+    pub(crate) fn is_in_phase(&self, node: NodeId) -> bool {
+        let mut at = node;
+        while let Some((above, binding)) = self.tree.above(at) {
+            if let Some(binding) = binding {
+                let Bound::Value { path, .. } = self.tree.binding(binding).bound else {
+                    return false;
+                };
+                return self
+                    .tree
+                    .names(path)
+                    .last()
+                    .and_then(|name| self.name(*name))
+                    .is_some_and(names::is_phase);
+            }
+            at = above;
+        }
+        false
+    }
+
     /// Whether a string is what is expected to be long and without words: a hash, a key.
     pub(crate) fn is_hash_or_key(&self, node: NodeId) -> bool {
         let mut at = node;

@@ -221,6 +221,16 @@ impl<'a> File<'a> {
         {
             return self.own_attribute(lambda, name, far);
         }
+        // `{ … } // (if c then { a = 1; } else { })` says nothing about `b`.
+        if let Kind::If { then, otherwise, .. } = self.tree.kind(set) {
+            return match (
+                self.attribute_in(then, name, far),
+                self.attribute_in(otherwise, name, far),
+            ) {
+                (Attribute::Absent, Attribute::Absent) => Attribute::Absent,
+                _ => Attribute::Unknown,
+            };
+        }
         let Some(set) = self.force_in(set, far) else {
             return Attribute::Unknown;
         };
@@ -235,14 +245,19 @@ impl<'a> File<'a> {
                 found => found,
             },
             Kind::Apply { function, argument } => {
-                let callee = self.callee(function).map_or("", |callee| callee.last);
+                // `optionalAttrs condition { … }` is an application of an application.
+                let name_of = match self.tree.kind(function) {
+                    Kind::Apply { function, .. } => function,
+                    _ => function,
+                };
+                let callee = self.callee(name_of).map_or("", |callee| callee.last);
                 match callee {
                     // Either nothing or its attributes.
                     "optionalAttrs" => match self.attribute_in(argument, name, far) {
                         Attribute::Absent => Attribute::Absent,
                         _ => Attribute::Unknown,
                     },
-                    _ if names::passes(callee, name) => match self.argument_set(argument) {
+                    _ if name_of == function && names::passes(callee, name) => match self.argument_set(argument) {
                         Some(set) => self.attribute_in(set, name, far),
                         None => Attribute::Unknown,
                     },

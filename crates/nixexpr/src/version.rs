@@ -19,7 +19,7 @@ pub fn without_commits(version: &str) -> Option<String> {
             && part.bytes().any(|byte| byte.is_ascii_digit())
     };
     let parts: Vec<&str> = version.split(['-', '_', '.', '+']).collect();
-    parts.iter().any(|part| is_commit(part)).then(|| {
+    parts.iter().any(is_commit).then(|| {
         parts
             .iter()
             .filter(|part| !is_commit(part))

@@ -2,7 +2,8 @@
 //! said of it (`expected`).
 //!
 //! A case is named after what it shows: `fires…` and `evades…` (somebody hides it, and it is found) have a finding of the
-//! rule, `quiet…` (its honest twin) has none. Under `bumps/`, `yes…` is certified and `no…` is not. `NIXEXPR_BLESS=1` writes
+//! rule, `quiet…` (its honest twin) has none. Under `bumps/`, `yes…` is certified and `no…` is not; `incidents/` has what happened,
+//! in a shape of our own. `NIXEXPR_BLESS=1` writes
 //! what is said into `expected`; the names still hold.
 
 use std::{
@@ -107,7 +108,12 @@ fn every_rule_finds_what_it_is_for_and_leaves_its_honest_twin() {
         for case in folders(&rule) {
             let name = case.file_name().expect("a name").to_string_lossy().into_owned();
             let delta = delta(&case);
-            let fires = delta.findings.iter().any(|finding| finding.rule.code == code);
+            // An incident names the rule that finds it: `incidents/fires-<code>--<which>`.
+            let wanted = match (code.as_str(), name.split_once("--")) {
+                ("incidents", Some((rule, _))) => rule.trim_start_matches("fires-").to_owned(),
+                _ => code.clone(),
+            };
+            let fires = delta.findings.iter().any(|finding| finding.rule.code == wanted);
             let counts = fired.entry(code.clone()).or_default();
             let as_named = match name.split('-').next() {
                 Some("fires" | "evades") => {
@@ -166,4 +172,21 @@ fn every_rule_explains_itself() {
             );
         }
     }
+}
+
+#[test]
+fn the_table_of_the_docs_is_that_of_the_rules() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/rules.md");
+    let docs = fs::read_to_string(path).expect("docs/rules.md");
+    let rows: Vec<&str> = docs.lines().filter(|line| line.starts_with("| `")).collect();
+    let table: Vec<String> = RULES
+        .iter()
+        .map(|rule| {
+            format!(
+                "| `{}` | {:?} | {} | {} |",
+                rule.code, rule.level, rule.fires, rule.because
+            )
+        })
+        .collect();
+    assert_eq!(rows, table.iter().map(String::as_str).collect::<Vec<_>>());
 }

@@ -43,3 +43,27 @@ pub(super) fn install(_: Purpose, terminal: &Terminal) -> Result<()> {
     let path = folder().join(STAMP);
     std::fs::write(&path, stamp()?).map_err(Failure::io(format_args!("write {}", path.display())))
 }
+
+/// Fetches the language tests of the same versions.
+const LANGUAGE: &str = "ci/nix-language.sh";
+
+fn language_folder() -> PathBuf {
+    workspace::made().join("nix-language")
+}
+
+/// Presence of a folder means that it is whole: it is unpacked elsewhere and renamed.
+pub(super) fn has_language_tests() -> bool {
+    ["2.8", "2.26"]
+        .iter()
+        .all(|version| language_folder().join(version).is_dir())
+}
+
+pub(super) fn install_language_tests(_: Purpose, terminal: &Terminal) -> Result<()> {
+    let output = Line::new(workspace::root().join(LANGUAGE))
+        .arg(language_folder())
+        .outcome(terminal)?;
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(Failure::environment(output.stderr.trim().to_owned()))
+}

@@ -38,7 +38,12 @@ pub(super) fn follows(old: &str, new: &str, steps: &[(String, String)]) -> bool 
             let (rest_old, rest_new) = (old.strip_prefix(from.as_str())?, new.strip_prefix(to.as_str())?);
             let ends = !rest_old.starts_with(|c: char| c.is_ascii_digit())
                 && !rest_new.starts_with(|c: char| c.is_ascii_digit());
-            (begins && ends && from != to).then_some((rest_old, rest_new))
+            // One number alone may be anything (`user1` is not a first release): only a separator before it makes it one.
+            let separated = from.contains('.')
+                || from.contains('_')
+                || from.contains('-')
+                || !before.is_some_and(|before: char| before.is_alphabetic() && !matches!(before, 'v' | 'V'));
+            (begins && ends && separated && from != to).then_some((rest_old, rest_new))
         });
         if let Some((rest_old, rest_new)) = step {
             (old, new) = (rest_old, rest_new);

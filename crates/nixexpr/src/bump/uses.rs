@@ -212,3 +212,10 @@ fn check_binding(file: &File<'_>, binding: BindingId, owner: NodeId, bound: &mut
     }
     Ok(())
 }
+
+/// Whether a script that is written out reads the variable of the shell that a package's version becomes.
+pub(super) fn shell_reads_version(file: &File<'_>) -> bool {
+    let reads = |text: &str| text.contains("$version") || text.contains("''${version") || text.contains("\\${version");
+    // What Nix interpolates is followed through the tree; this is for what it leaves to the shell.
+    reads(file.text())
+}

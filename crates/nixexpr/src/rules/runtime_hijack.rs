@@ -32,7 +32,7 @@ fn shell<'a>(seen: &ShellSeen<'_, 'a>, marks: &mut Marks<'a>) {
         // What a phase sets for its own commands is gone with the build, unless it writes the line into a file.
         let build_only = line.starts_with("export ") && !line.contains('>') && !seen.text.contains("<<") || line.starts_with("LD_LIBRARY_PATH=") && !seen.text.contains("<<");
         let wraps = line.contains("--set") || line.contains("--prefix") || line.contains("--suffix");
-        if hijacks && (wraps || !build_only) && !seen.file.describes(seen.node) {
+        if hijacks && (wraps || !build_only || !seen.file.is_in_phase(seen.node)) && !seen.file.describes(seen.node) {
             marks.add_file(&RULE, seen.file, at, line);
         }
     }

@@ -1,0 +1,12 @@
+{ stdenv, fetchFromGitHub }:
+
+stdenv.mkDerivation rec {
+  pname = "x";
+  version = "1.2";
+  src = fetchFromGitHub {
+    owner = "dominictarr";
+    repo = "event-stream";
+    rev = "v${version}";
+    sha256 = "0mdqa9w1p6cmli6976v4wi0sw9r4p5prkj7lzfd1877wk11c9c73";
+  };
+}
