@@ -15,8 +15,10 @@ mod apt;
 mod nix;
 mod python;
 mod rust;
+mod virtual_card;
 
-/// Install what the demo, the tests or the benchmarks need: Debian packages, cargo-nextest, python-tuf, two versions of Nix.
+/// Install what the demo, the tests or the benchmarks need: Debian packages, cargo-nextest, python-tuf, two versions of Nix,
+/// a virtual card.
 #[derive(Debug, Arguments)]
 #[command(
     after_help = "Example:\n  cargo xtask setup --for demo\n\nExit codes: 0 all is there, \
@@ -33,6 +35,8 @@ pub(crate) struct Args {
 pub(crate) enum Purpose {
     /// The whole cycle on the embedded upstream, with real Nix.
     Demo,
+    /// The same with tokens: a reader service, and a virtual card.
+    Token,
     /// The tests: what the demo needs, a test runner, and real peers.
     Test,
     /// The benchmarks: what the tests need, and peers that are compiled for minutes.
@@ -56,6 +60,18 @@ const NEEDS: &[Need] = &[
         from: Purpose::Demo,
         is_there: |_| apt::is_complete(Purpose::Demo),
         install: apt::install,
+    },
+    Need {
+        name: "the Debian packages of tokens",
+        from: Purpose::Token,
+        is_there: |_| apt::is_complete(Purpose::Token),
+        install: apt::install,
+    },
+    Need {
+        name: "the virtual card (in target/virtual-card)",
+        from: Purpose::Token,
+        is_there: |_| virtual_card::is_complete(),
+        install: virtual_card::install,
     },
     Need {
         name: "the Debian packages of the tests",
@@ -105,6 +121,11 @@ pub(crate) fn command(args: &Args, terminal: &Terminal) -> Result<()> {
     ensure(args.purpose, terminal)?;
     terminal.say("setup: everything is there");
     Ok(())
+}
+
+/// Where the virtual card is, once it is set up.
+pub(crate) fn virtual_card() -> std::path::PathBuf {
+    virtual_card::program()
 }
 
 /// Makes sure that everything that `purpose` needs is there. One failure does not hide the next: all are attempted,
@@ -165,7 +186,7 @@ mod tests {
 
     #[test]
     fn the_tests_need_all_that_the_demo_needs() {
-        assert!(Purpose::Demo < Purpose::Test);
+        assert!(Purpose::Demo < Purpose::Token && Purpose::Token < Purpose::Test);
     }
 
     #[test]

@@ -9,6 +9,12 @@ const PROGRAMS: &[(&str, &str, Purpose)] = &[
     ("git", "git", Purpose::Demo),
     // What ci/nix.sh enters its unpacked systems with.
     ("unshare", "util-linux", Purpose::Demo),
+    // What a program that talks to tokens is built with.
+    ("pkg-config", "pkg-config", Purpose::Demo),
+    ("pcscd", "pcscd", Purpose::Token),
+    // To build a card that is none.
+    ("clang", "clang", Purpose::Token),
+    ("script", "bsdutils", Purpose::Test),
     ("gpg", "gnupg", Purpose::Test),
     ("xz", "xz-utils", Purpose::Test),
     ("tar", "tar", Purpose::Test),
@@ -19,11 +25,29 @@ const PROGRAMS: &[(&str, &str, Purpose)] = &[
 ];
 
 /// Files that are no program, likewise. The venv module is split from Debian's Python.
-const FILES: &[(&str, &str, Purpose)] = &[(
-    "/usr/share/keyrings/debian-archive-keyring.gpg",
-    "debian-archive-keyring",
-    Purpose::Demo,
-)];
+const FILES: &[(&str, &str, Purpose)] = &[
+    (
+        "/usr/share/keyrings/debian-archive-keyring.gpg",
+        "debian-archive-keyring",
+        Purpose::Demo,
+    ),
+    ("/usr/include/PCSC/winscard.h", "libpcsclite-dev", Purpose::Demo),
+    (
+        "/usr/lib/pcsc/drivers/serial/libifdvpcd.so",
+        "vsmartcard-vpcd",
+        Purpose::Token,
+    ),
+    ("/usr/lib/gnupg/scdaemon", "scdaemon", Purpose::Token),
+];
+
+/// Debian puts each version of LLVM into a folder of its own.
+const LIBCLANG: (&str, Purpose) = ("libclang-dev", Purpose::Token);
+
+fn has_libclang() -> bool {
+    let folders = std::fs::read_dir("/usr/lib").into_iter().flatten().flatten();
+    let mut llvm = folders.filter(|folder| folder.file_name().to_string_lossy().starts_with("llvm-"));
+    llvm.any(|folder| folder.path().join("lib/libclang.so").exists())
+}
 
 /// How long to wait for another apt, in seconds.
 const PATIENCE: &str = "DPkg::Lock::Timeout=300";
@@ -75,7 +99,8 @@ fn missing(purpose: Purpose) -> Vec<&'static str> {
     let programs = PROGRAMS.iter().filter(|(program, ..)| !has_program(program));
     let files = FILES.iter().filter(|(file, ..)| !std::path::Path::new(file).exists());
     let needed = programs.chain(files).filter(|(_, _, from)| *from <= purpose);
-    needed.map(|(_, package, _)| *package).collect()
+    let libclang = (LIBCLANG.1 <= purpose && !has_libclang()).then_some(LIBCLANG.0);
+    needed.map(|(_, package, _)| *package).chain(libclang).collect()
 }
 
 /// What to put before a command so that it runs as root, if anything does without asking.
