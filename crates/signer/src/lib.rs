@@ -3,20 +3,25 @@
 //! A signer is handed a [`Document`]: one of the closed set of things that people sign, as a value. What is
 //! shown before a key is used and what is signed both come from that value, so they cannot differ.
 
+mod assuan;
+pub mod card;
 mod gnupg;
+pub mod pin;
+pub mod pinentry;
 #[cfg(feature = "software")]
 pub mod software;
 
 use std::fmt;
 
 use attestation::{
-    Fingerprint, canonical, dsse,
+    Fingerprint, Sha256Digest, canonical, dsse,
     note::NoteBody,
     openpgp::{PgpFormError, PgpSignature},
     statement::Statement,
     tuf,
 };
 
+pub use card::{CardError, CardIdent, CardSigner};
 pub use gnupg::GnupgSigner;
 
 /// Everything that is ever signed by a person.
@@ -42,6 +47,18 @@ impl Document<'_> {
             Self::Note(body) => body.to_bytes(),
         }
     }
+
+    /// SHA-256 of [`Self::bytes`].
+    pub fn digest(&self) -> Sha256Digest {
+        Sha256Digest::of(self.bytes())
+    }
+}
+
+/// What is shown of documents before a key is used, a line each: what they say, and the digest of the bytes that are
+/// signed.
+pub fn shown(documents: &[Document<'_>]) -> Vec<String> {
+    let line = |document: &Document<'_>| format!("{document} (SHA-256 {})", document.digest());
+    documents.iter().map(line).collect()
 }
 
 /// What is shown before the key is used: one line.
@@ -70,6 +87,9 @@ impl fmt::Display for Document<'_> {
 /// Why there is no signature.
 #[derive(Debug, thiserror::Error)]
 pub enum SignError {
+    /// The token did not sign.
+    #[error(transparent)]
+    Card(#[from] CardError),
     /// The program that holds the key could not be run.
     #[error("failed to run {program}")]
     Run {
@@ -114,6 +134,13 @@ pub enum SignError {
 pub trait Signer {
     /// The fingerprint of the key that signs (a subkey's, where a subkey signs).
     fn fingerprint(&self) -> &Fingerprint;
+
+    /// Says what is going to be signed, all of it at once: a signer that asks a secret asks it once for all of these,
+    /// and shows them with the question.
+    fn announce(&self, documents: &[Document<'_>]) -> Result<(), SignError> {
+        let _ = documents;
+        Ok(())
+    }
 
     /// One binary v4 signature packet over `document`'s bytes, SHA-256.
     fn sign_packet(&self, document: &Document<'_>) -> Result<Vec<u8>, SignError>;
