@@ -10,7 +10,7 @@ use nixstore::Sha256Digest;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    names::{ChainId, ChannelName, Fingerprint, GitOid, PersonName, RoleName, hex_digest},
+    names::{AttestationRoot, ChainId, ChannelName, Fingerprint, GitOid, PersonName, RoleName, hex_digest},
     time::{Seconds, Time},
     unit::{Class, FindingLevel},
 };
@@ -41,6 +41,9 @@ pub struct PolicyDocument {
     /// digits. It can make a channel stale or lock it, never false.
     #[serde(rename = "online-key")]
     pub online_key: String,
+    /// Makers of tokens whose attestations count. Needed by whoever is [`Hardware::Attested`].
+    #[serde(rename = "attestation-roots", default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub attestation_roots: BTreeSet<AttestationRoot>,
 }
 
 /// A person and the keys that are theirs.

@@ -26,7 +26,7 @@ pub mod tuf;
 pub mod unit;
 mod unverified;
 
-pub use names::{ChainId, ChannelName, Fingerprint, GitOid, KeyId, PersonName, RoleName, StatementId};
+pub use names::{AttestationRoot, ChainId, ChannelName, Fingerprint, GitOid, KeyId, PersonName, RoleName, StatementId};
 pub use nixstore::Sha256Digest;
 pub use time::{Seconds, Time};
 pub use unit::{Class, Content, Delta, FindingCode, UnitPath};

@@ -176,6 +176,10 @@ digest_name!(
     ChainId
 );
 digest_name!(
+    /// A maker of tokens: the SHA-256 of the X.509 certificate (DER) at the root of its attestations.
+    AttestationRoot
+);
+digest_name!(
     /// A statement: the SHA-256 of its payload.
     StatementId
 );

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     canonical::{self, JsonError},
-    names::{ChainId, ChannelName, GitOid, PersonName, StatementId, hex_digest},
+    names::{ChainId, ChannelName, Fingerprint, GitOid, PersonName, StatementId, hex_digest},
     time::Time,
     unit::{Content, Delta, UnitPath},
 };
@@ -45,6 +45,8 @@ pub enum Claim {
     Violation(Violation),
     /// This tree is trusted unreviewed.
     Exemption(Exemption),
+    /// This key was made on a token, before my eyes.
+    Witness(Witness),
 }
 
 /// An import of upstream commits into a channel.
@@ -160,6 +162,23 @@ pub struct Exemption {
     pub until: Time,
 }
 
+/// Somebody saw a person's key being made on a token.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Witness {
+    /// Whose key.
+    pub person: PersonName,
+    /// SHA-256 of the primary key packet's body of their certificate.
+    #[serde(with = "hex_digest")]
+    pub certificate: Sha256Digest,
+    /// The key.
+    pub key: Fingerprint,
+    /// The token, as its maker and serial number name it.
+    pub token: String,
+    /// What was seen.
+    pub seen: String,
+}
+
 impl Claim {
     /// The kind's name, as in the predicate type.
     pub const fn kind(&self) -> &'static str {
@@ -168,6 +187,7 @@ impl Claim {
             Self::Review(_) => "review",
             Self::Violation(_) => "violation",
             Self::Exemption(_) => "exemption",
+            Self::Witness(_) => "witness",
         }
     }
 
@@ -185,6 +205,7 @@ impl Claim {
         match self {
             Self::Import(import) => vec![Subject::new("tree", import.tree_nar)],
             Self::Exemption(exemption) => vec![Subject::new("tree", exemption.tree_nar)],
+            Self::Witness(witness) => vec![Subject::new(witness.key.as_str(), witness.certificate)],
             Self::Review(review) => review
                 .verdicts
                 .iter()
@@ -227,6 +248,11 @@ impl fmt::Display for Claim {
                     violation.reason
                 )
             }
+            Self::Witness(witness) => write!(
+                f,
+                "witness: key {} of {} was made on token {}: {}",
+                witness.key, witness.person, witness.token, witness.seen
+            ),
             Self::Exemption(exemption) => write!(
                 f,
                 "exemption of {} for {}: trusted unreviewed, tree {}",

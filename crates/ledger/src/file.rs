@@ -33,6 +33,15 @@ pub struct KeyringFile {
     pub bytes: Unverified<Vec<u8>>,
 }
 
+/// What a token attests of a key, as it lies in the ledger.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EvidenceFile {
+    /// SHA-256 of the file.
+    pub digest: Sha256Digest,
+    /// The file.
+    pub bytes: Unverified<Vec<u8>>,
+}
+
 /// A statement in its envelope. Whether its author signed it, nobody has checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StatementFile {
@@ -156,6 +165,16 @@ impl NewFile {
         }
     }
 
+    /// What a token attests of a key: certificates in PEM.
+    pub fn evidence(bytes: Vec<u8>) -> Self {
+        Self {
+            path: LedgerPath::Evidence {
+                file: Sha256Digest::of(&bytes),
+            },
+            bytes,
+        }
+    }
+
     /// A statement in its envelope.
     pub fn statement(envelope: &Envelope) -> Result<Self, ContentError> {
         Statement::from_exact(&envelope.payload)?;
@@ -218,6 +237,14 @@ pub(crate) fn read_certificate(digest: Sha256Digest, bytes: Vec<u8>) -> Result<K
     })
 }
 
+pub(crate) fn read_evidence(digest: Sha256Digest, bytes: Vec<u8>) -> Result<EvidenceFile, ContentError> {
+    same_digest(digest, Sha256Digest::of(&bytes))?;
+    Ok(EvidenceFile {
+        digest,
+        bytes: Unverified::new(bytes),
+    })
+}
+
 pub(crate) fn read_statement(digest: Sha256Digest, bytes: &[u8]) -> Result<StatementFile, ContentError> {
     same_digest(digest, Sha256Digest::of(bytes))?;
     let envelope = Envelope::from_exact(bytes)?;
@@ -265,6 +292,7 @@ pub(crate) fn check(path: &LedgerPath, bytes: Vec<u8>) -> Result<(), ContentErro
     match path {
         LedgerPath::Root { version } => read_root(*version, bytes).map(drop),
         LedgerPath::Keyring { file } => read_certificate(*file, bytes).map(drop),
+        LedgerPath::Evidence { file } => read_evidence(*file, bytes).map(drop),
         LedgerPath::Statement { envelope } => read_statement(*envelope, &bytes).map(drop),
         LedgerPath::Proposal { payload } => read_proposal(*payload, &bytes).map(drop),
         LedgerPath::Signature { payload, key } => read_signature(*payload, key, &bytes).map(drop),

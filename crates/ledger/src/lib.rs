@@ -37,7 +37,8 @@ mod union;
 pub use author::{Author, AuthorError};
 pub use courts::Courts;
 pub use file::{
-    ContentError, KeyringFile, MetadataFile, NewFile, ProposalFile, RootFile, SignatureFile, StatementFile,
+    ContentError, EvidenceFile, KeyringFile, MetadataFile, NewFile, ProposalFile, RootFile, SignatureFile,
+    StatementFile,
 };
 pub use history::{History, HistoryError};
 pub use merge::{MergeError, Merged, Way};

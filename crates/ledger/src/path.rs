@@ -17,6 +17,11 @@ pub enum LedgerPath {
         /// SHA-256 of the file.
         file: Sha256Digest,
     },
+    /// `evidence/<sha256>.pem`: what a token attests of a key.
+    Evidence {
+        /// SHA-256 of the file.
+        file: Sha256Digest,
+    },
     /// `statements/ab/cdef….dsse.json`: a signed statement.
     Statement {
         /// SHA-256 of the envelope.
@@ -64,6 +69,7 @@ impl fmt::Display for LedgerPath {
         match self {
             Self::Root { version } => write!(f, "root/{version}.root.json"),
             Self::Keyring { file } => write!(f, "keyring/{file}.asc"),
+            Self::Evidence { file } => write!(f, "evidence/{file}.pem"),
             Self::Statement { envelope } => {
                 let hex = envelope.to_string();
                 let (directory, name) = hex.split_at(2);
@@ -93,6 +99,9 @@ fn read(text: &str) -> Option<LedgerPath> {
         },
         "keyring" => LedgerPath::Keyring {
             file: stem(".asc")?.parse().ok()?,
+        },
+        "evidence" => LedgerPath::Evidence {
+            file: stem(".pem")?.parse().ok()?,
         },
         "statements" => {
             let (head, tail) = stem(".dsse.json")?.split_once('/')?;

@@ -6,7 +6,10 @@ use attestation::{RoleName, Sha256Digest};
 use gix::{ObjectId, bstr::ByteSlice, objs::tree::EntryMode};
 
 use crate::{
-    file::{self, ContentError, KeyringFile, MetadataFile, ProposalFile, RootFile, SignatureFile, StatementFile},
+    file::{
+        self, ContentError, EvidenceFile, KeyringFile, MetadataFile, ProposalFile, RootFile, SignatureFile,
+        StatementFile,
+    },
     path::LedgerPath,
     store::{ReadError, reading},
 };
@@ -138,6 +141,14 @@ impl Snapshot {
     pub fn keyring(&self) -> Result<Listing<KeyringFile>, ReadError> {
         self.listing("keyring", |path, bytes| match path {
             LedgerPath::Keyring { file } => file::read_certificate(*file, bytes).map(Some),
+            _ => Ok(None),
+        })
+    }
+
+    /// What tokens attest of keys.
+    pub fn evidence(&self) -> Result<Listing<EvidenceFile>, ReadError> {
+        self.listing("evidence", |path, bytes| match path {
+            LedgerPath::Evidence { file } => file::read_evidence(*file, bytes).map(Some),
             _ => Ok(None),
         })
     }
@@ -403,7 +414,7 @@ pub(crate) fn is_directory(path: &str) -> bool {
     match path.split_once('/') {
         None => matches!(
             path,
-            "root" | "keyring" | "statements" | "proposals" | "signatures" | "metadata"
+            "root" | "keyring" | "evidence" | "statements" | "proposals" | "signatures" | "metadata"
         ),
         Some(("statements", rest)) => rest.len() == 2 && hex(rest),
         Some(("signatures", rest)) => rest.parse::<Sha256Digest>().is_ok(),

@@ -35,6 +35,7 @@ pub fn differences(old: &PolicyDocument, new: &PolicyDocument) -> Vec<Difference
         rules,
         freshness,
         online_key,
+        attestation_roots,
     } = new;
     let mut out = Found(Vec::new());
     each(
@@ -84,6 +85,12 @@ pub fn differences(old: &PolicyDocument, new: &PolicyDocument) -> Vec<Difference
     compare_rules(&old.rules, rules, &mut out);
     compare_freshness(&old.freshness, freshness, &mut out);
     out.changed("the online key", &old.online_key, online_key, true);
+    for root in attestation_roots.difference(&old.attestation_roots) {
+        out.weaker(format!("what tokens attest counts up to maker {root}"));
+    }
+    for root in old.attestation_roots.difference(attestation_roots) {
+        out.neutral(format!("what tokens attest up to maker {root} counts no more"));
+    }
     out.0
 }
 

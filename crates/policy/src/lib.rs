@@ -4,6 +4,7 @@
 //! * [`keyring`]: OpenPGP certificates, and which keys of them sign validly when.
 //! * [`document`] and [`root`]: the policy, and the root that carries it; what either is refused for.
 //! * [`source`]: `policy.toml`, what people edit; [`difference`]: what a next policy changes, in words.
+//! * [`hardware`]: evidence that a person's keys live on a token.
 //! * [`trusted_set`]: TUF's client, as a pure state machine.
 //! * [`jury`]: many signatures at once, also those in git, by keys that were prepared once.
 //! * [`statements`] and [`admission`]: what people said, and whether that is enough for an import.
@@ -15,6 +16,7 @@ pub mod admission;
 pub mod difference;
 pub mod document;
 mod facts;
+pub mod hardware;
 pub mod jury;
 pub mod keyring;
 pub mod root;
@@ -23,6 +25,7 @@ mod signature;
 pub mod source;
 pub mod statements;
 mod threshold;
+mod tokens;
 pub mod trusted_set;
 
 pub use facts::Facts;

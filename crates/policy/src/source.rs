@@ -1,9 +1,12 @@
 //! `policy.toml`: the policy as people edit it. It compiles to the document that a root carries.
 
-use std::{collections::BTreeMap, str::FromStr};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    str::FromStr,
+};
 
 use attestation::{
-    ChainId, ChannelName, Class, Fingerprint, PersonName, RoleName, Seconds, Sha256Digest, Time,
+    AttestationRoot, ChainId, ChannelName, Class, Fingerprint, PersonName, RoleName, Seconds, Sha256Digest, Time,
     chain::{
         ChannelPolicy, Freshness, Hardware, Lacking, PeopleRole, Person, PolicyDocument, ReleaseRole, RepositoryPolicy,
         ReviewRule,
@@ -34,6 +37,8 @@ pub enum SourceError {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct Source {
     online_key: String,
+    #[serde(default)]
+    attestation_roots: BTreeSet<AttestationRoot>,
     people: BTreeMap<PersonName, SourcePerson>,
     roles: BTreeMap<RoleName, PeopleRole>,
     #[serde(default)]
@@ -161,6 +166,7 @@ pub fn read(text: &str, chain: Option<ChainId>) -> Result<PolicyDocument, Source
         rules: rules.collect(),
         freshness,
         online_key: source.online_key,
+        attestation_roots: source.attestation_roots,
     })
 }
 

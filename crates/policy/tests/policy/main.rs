@@ -16,6 +16,7 @@ mod git;
 mod git_gpg;
 mod git_object;
 mod gpg;
+mod hardware;
 mod jury;
 mod metadata;
 mod p256;
