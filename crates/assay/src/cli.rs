@@ -39,6 +39,9 @@ pub(crate) struct Global {
     /// Do not exchange the ledger with the remote, nor fetch upstream
     #[arg(long, global = true)]
     pub offline: bool,
+    /// Read PINs from this open file descriptor, a line for each question, instead of asking
+    #[arg(long, global = true, hide_short_help = true, value_name = "N")]
+    pub pin_fd: Option<u32>,
 }
 
 /// What to do.
@@ -49,7 +52,7 @@ pub(crate) enum Command {
     /// The policy: what the next root will say
     #[command(subcommand)]
     Policy(commands::policy::Command),
-    /// Keys: the publishing machine's, and (in development builds) keys in files
+    /// Tokens and other keys: enrol, look at, unblock, find out what is wrong
     #[command(subcommand)]
     Token(commands::token::Command),
     /// Fetch upstream and propose its newest commits (or, for a new channel, its first tree)

@@ -1,8 +1,10 @@
 //! The signer's place of work: a clone with its ledger, its user's settings, and the time.
 
 use std::{
+    cell::OnceCell,
     env,
     path::{Path, PathBuf},
+    rc::Rc,
     time::{SystemTime, UNIX_EPOCH},
 };
 
@@ -15,8 +17,8 @@ use crate::{
     chain_state::ChainState,
     cli::Global,
     exit::{Exit, Failure, OrExit as _, Outcome},
-    keys, output,
-    output::Format,
+    keys::Key,
+    output::{self, Format},
     settings::Settings,
     signed_record::SignedRecord,
 };
@@ -32,8 +34,11 @@ pub(crate) struct Desk {
     /// How results are printed.
     pub format: Format,
     offline: bool,
+    pin_fd: Option<u32>,
     path: PathBuf,
     git: Git,
+    /// Opened once a run: the PIN is asked once a batch.
+    signer: OnceCell<Rc<dyn Signer>>,
 }
 
 /// The desk with the ledger on it.
@@ -64,6 +69,8 @@ impl Desk {
             now: now(),
             format: global.format,
             offline: global.offline,
+            pin_fd: global.pin_fd,
+            signer: OnceCell::new(),
             path: global.repo.clone(),
             git: Git::new(env::vars_os()),
             repository,
@@ -103,12 +110,17 @@ impl Desk {
         })
     }
 
-    /// The user's key.
-    pub(crate) fn signer(&self) -> Outcome<Box<dyn Signer>> {
+    /// The user's key, opened once.
+    pub(crate) fn signer(&self) -> Outcome<Rc<dyn Signer>> {
+        if let Some(signer) = self.signer.get() {
+            return Ok(Rc::clone(signer));
+        }
         let key = self.settings.key.as_ref().ok_or_else(|| {
-            Failure::new(Exit::Usage, "this clone does not know your key").next("assay init --key gpg:FINGERPRINT")
+            Failure::new(Exit::Usage, "this clone does not know your key")
+                .next("assay init --key card:IDENT (assay token list), or --key gpg:FINGERPRINT")
         })?;
-        keys::open(key, self.now)
+        let signer = Key::parse(key)?.open(self.now, self.pin_fd)?;
+        Ok(Rc::clone(self.signer.get_or_init(|| signer)))
     }
 
     /// Who commits to the ledger: a courtesy to readers of its log.

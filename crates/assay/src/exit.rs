@@ -21,7 +21,9 @@ pub(crate) struct Failure {
     exit: Exit,
     source: Box<dyn Error + Send + Sync>,
     next: Option<String>,
-    details: Option<serde_json::Value>,
+    details: Option<Box<serde_json::Value>>,
+    code: Option<&'static str>,
+    findings: Option<Box<serde_json::Value>>,
 }
 
 /// What every command returns.
@@ -35,12 +37,26 @@ impl Failure {
             source: source.into(),
             next: None,
             details: None,
+            code: None,
+            findings: None,
         }
     }
 
     /// The same, with what a program wants to know of it.
     pub(crate) fn details(mut self, details: serde_json::Value) -> Self {
-        self.details = Some(details);
+        self.details = Some(Box::new(details));
+        self
+    }
+
+    /// The same, with a stable word for programs.
+    pub(crate) fn code_word(mut self, code: &'static str) -> Self {
+        self.code = Some(code);
+        self
+    }
+
+    /// The same, with what was found, for programs.
+    pub(crate) fn findings(mut self, findings: serde_json::Value) -> Self {
+        self.findings = Some(Box::new(findings));
         self
     }
 
@@ -65,7 +81,13 @@ impl Failure {
     pub(crate) fn to_json(&self) -> serde_json::Value {
         let mut json = serde_json::json!({"error": self.chain(), "exit": self.exit as u8, "next": self.next});
         if let Some(details) = &self.details {
-            json["details"] = details.clone();
+            json["details"] = (**details).clone();
+        }
+        if let Some(code) = self.code {
+            json["code"] = code.into();
+        }
+        if let Some(findings) = &self.findings {
+            json["findings"] = (**findings).clone();
         }
         json
     }

@@ -10,20 +10,25 @@ mod derive;
 mod desk;
 mod exit;
 mod facts;
+mod hardware;
 mod history;
 mod keys;
 mod output;
+mod pin;
 mod sarif;
+mod secrets;
 mod seen;
 mod settings;
 mod signed_record;
 mod statements;
+mod whose;
 
 use std::process::ExitCode;
 
 use clap::Parser as _;
 
 fn main() -> ExitCode {
+    secrets::keep_in_memory();
     let cli = cli::Cli::parse();
     let format = cli.global.format;
     match commands::run(cli) {

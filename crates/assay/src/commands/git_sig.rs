@@ -26,7 +26,9 @@ use crate::{
     cli::Global,
     desk::Desk,
     exit::{Exit, Failure, OrExit as _, Outcome},
-    history, keys, output,
+    history,
+    keys::{self, Key},
+    output,
 };
 
 /// What a reader must know of every answer here.
@@ -90,7 +92,7 @@ pub(crate) fn run(global: &Global, command: Command) -> Outcome {
 fn sign(global: &Global, args: &SignArgs) -> Outcome {
     let desk = Desk::open(global)?;
     let signer = match &args.key {
-        Some(key) => keys::open(key, desk.now)?,
+        Some(key) => Key::parse(key)?.open(desk.now, global.pin_fd)?,
         None => desk.signer()?,
     };
     let history = history::open(&desk)?;
@@ -101,7 +103,7 @@ fn sign(global: &Global, args: &SignArgs) -> Outcome {
         tree: oid(tree),
     };
     output::note(&format!("signing commit {commit}, tree {tree}; {BINDS}"));
-    let line = signer::sign_note(&*signer, &body).or_exit(Exit::Environment)?;
+    let line = signer::sign_note(&*signer, &body).map_err(keys::sign_failure)?;
     history
         .add_note_line(commit, &line, &desk.author()?)
         .or_exit_with(Exit::Environment, || {

@@ -14,7 +14,9 @@ use crate::{
     cli::Global,
     desk::{Desk, OpenDesk},
     exit::{Exit, Failure, OrExit as _, Outcome},
-    keys, output,
+    hardware,
+    keys::Key,
+    output,
 };
 
 /// Start a chain with `--policy`, join one with `--join`, or change who you are in this clone.
@@ -40,6 +42,9 @@ pub(crate) struct Args {
     /// The people's OpenPGP certificates; with --repository the file's name is the person's, as alice.asc
     #[arg(long = "certificate", value_name = "FILE")]
     certificates: Vec<PathBuf>,
+    /// What tokens attest (assay token attest), for people who are attested
+    #[arg(long = "evidence", value_name = "FILE", requires = "policy")]
+    evidence: Vec<PathBuf>,
     /// Join the chain whose ledger the remote has
     #[arg(long, requires = "remote")]
     join: bool,
@@ -55,7 +60,7 @@ pub(crate) struct Args {
     /// Who you are in the policy
     #[arg(long = "as", value_name = "NAME")]
     person: Option<PersonName>,
-    /// Your key: gpg:FINGERPRINT
+    /// Your key: card:IDENT (assay token list), or gpg:FINGERPRINT
     #[arg(long)]
     key: Option<String>,
 }
@@ -64,7 +69,7 @@ pub(crate) struct Args {
 pub(crate) fn run(global: &Global, args: Args) -> Outcome {
     let mut desk = Desk::open(global)?;
     if let Some(key) = &args.key {
-        keys::open(key, desk.now)?;
+        Key::parse(key)?;
     }
     let settings = &mut desk.settings;
     settings.person = args.person.or(settings.person.take());
@@ -72,13 +77,19 @@ pub(crate) fn run(global: &Global, args: Args) -> Outcome {
     settings.remote = args.remote.or(settings.remote.take());
     if args.repository {
         let text = repository::policy(&desk, &args.certificates, &args.introduction, args.threshold)?;
-        return start(desk, &text, "the policy", &args.certificates);
+        return start(desk, &text, "the policy", &args.certificates, &[]);
     }
     match (args.policy, args.join) {
         (Some(policy), _) => {
             let text = fs::read_to_string(&policy)
                 .or_exit_with(Exit::Usage, || format!("{} cannot be read", policy.display()))?;
-            start(desk, &text, &policy.display().to_string(), &args.certificates)
+            start(
+                desk,
+                &text,
+                &policy.display().to_string(),
+                &args.certificates,
+                &args.evidence,
+            )
         }
         (None, true) => join(desk, args.chain, args.first_root),
         (None, false) => {
@@ -91,7 +102,7 @@ pub(crate) fn run(global: &Global, args: Args) -> Outcome {
     }
 }
 
-fn start(mut desk: Desk, text: &str, origin: &str, certificates: &[PathBuf]) -> Outcome {
+fn start(mut desk: Desk, text: &str, origin: &str, certificates: &[PathBuf], evidence: &[PathBuf]) -> Outcome {
     let policy = source::read(text, None).or_exit(Exit::Usage)?;
     let mut keyring = Keyring::default();
     let mut files = Vec::new();
@@ -102,6 +113,9 @@ fn start(mut desk: Desk, text: &str, origin: &str, certificates: &[PathBuf]) -> 
             .map_err(|error| Failure::new(Exit::Refused, format!("{}: {error}", path.display())))?;
         files.push(NewFile::certificate(bytes));
     }
+    let evidence = hardware::read(evidence)?;
+    hardware::check(&policy, None, &keyring, &evidence, None, desk.now)?;
+    files.extend(evidence.into_iter().map(NewFile::evidence));
     for warning in document::warnings(&policy) {
         output::warn(&warning);
     }

@@ -15,7 +15,7 @@ use crate::{
     cli::Global,
     desk::{self, Desk},
     exit::{Exit, Failure, OrExit as _, Outcome},
-    output,
+    hardware, output,
 };
 
 /// What to do with it.
@@ -52,6 +52,9 @@ pub(crate) enum Command {
         /// Certificates that the ledger does not have yet
         #[arg(long = "certificate")]
         certificates: Vec<PathBuf>,
+        /// What tokens attest (assay token attest), for people who are attested
+        #[arg(long = "evidence", value_name = "FILE")]
+        evidence: Vec<PathBuf>,
     },
 }
 
@@ -62,17 +65,28 @@ pub(crate) fn run(global: &Global, command: Command) -> Outcome {
         Command::Check { file } => check(global, &file),
         Command::Show => show(global),
         Command::Diff { file } => diff(global, &file),
-        Command::Propose { file, certificates } => propose(global, &file, &certificates),
+        Command::Propose {
+            file,
+            certificates,
+            evidence,
+        } => propose(global, &file, &certificates, &evidence),
     }
 }
 
-/// A person as the policy has them.
+fn person(global: &Global, name: &PersonName, path: &PathBuf) -> Outcome {
+    let bytes = fs::read(path).or_exit_with(Exit::Usage, || format!("{} cannot be read", path.display()))?;
+    let entry = entry(name, &path.display().to_string(), &bytes, desk::now())?;
+    output::result(global.format, &entry.json(), || entry.to_string());
+    Ok(())
+}
+
+/// A person's entry in `policy.toml`, as their certificate gives it.
 pub(crate) struct Entry {
     name: PersonName,
-    comment: String,
     certificate: Sha256Digest,
     keys: Vec<Fingerprint>,
-    day: String,
+    not_after: String,
+    comment: String,
 }
 
 /// The entry of a person's certificate; `origin` is what messages call it.
@@ -88,48 +102,65 @@ pub(crate) fn entry(name: &PersonName, origin: &str, bytes: &[u8], now: Time) ->
     let keys = keyring.signing_keys(certificate, now);
     if keys.is_empty() {
         return Err(
-            Failure::new(Exit::Refused, format!("{origin} has no key that signs validly now"))
-                .next("add a signing subkey (Ed25519 or RSA): gpg --quick-add-key FINGERPRINT ed25519 sign"),
+            Failure::new(Exit::Refused, format!("{origin} has no key that signs validly now")).next(
+                "make keys on a token: assay token enroll; or add a signing subkey (Ed25519 or RSA): \
+                     gpg --quick-add-key FINGERPRINT ed25519 sign",
+            ),
         );
     }
     let until = Time::from_unix(now.unix() + 730 * 86_400);
     Ok(Entry {
         name: name.clone(),
-        comment: keyring.user_id(certificate).unwrap_or_default(),
         certificate,
         keys,
-        day: until.to_string()[..10].to_owned(),
+        not_after: until.to_string()[..10].to_owned(),
+        comment: keyring.user_id(certificate).unwrap_or_default(),
     })
 }
 
 impl Entry {
     /// The entry's lines in `policy.toml`.
     pub(crate) fn text(&self) -> String {
-        let Self {
-            name,
-            comment,
-            certificate,
-            keys,
-            day,
-        } = self;
-        let quoted: Vec<_> = keys.iter().map(|key| format!("\"{key}\"")).collect();
-        format!(
-            "[people.{name}]   # {}\ncertificate = \"{certificate}\"\nkeys = [{}]\nnot-after = \"{day}\"\n",
-            output::printable(comment).replace('\n', " "),
-            quoted.join(", ")
-        )
+        self.to_string()
+    }
+
+    /// The same with `first` as the key that signs root, targets and releases, and without the `dropped` one.
+    pub(crate) fn with_keys(mut self, first: Option<&Fingerprint>, dropped: Option<&Fingerprint>) -> Self {
+        self.keys.retain(|key| Some(key) != dropped);
+        self.keys.sort_by_key(|key| Some(key) != first);
+        self
+    }
+
+    /// The key that signs root, targets and releases.
+    pub(crate) fn first(&self) -> Option<&Fingerprint> {
+        self.keys.first()
+    }
+
+    /// For programs.
+    pub(crate) fn json(&self) -> serde_json::Value {
+        json!({
+            "person": self.name,
+            "certificate": self.certificate.to_string(),
+            "keys": self.keys,
+            "not-after": self.not_after,
+        })
     }
 }
 
-fn person(global: &Global, name: &PersonName, path: &PathBuf) -> Outcome {
-    let bytes = fs::read(path).or_exit_with(Exit::Usage, || format!("{} cannot be read", path.display()))?;
-    let entry = entry(name, &path.display().to_string(), &bytes, desk::now())?;
-    output::result(
-        global.format,
-        &json!({"person": name, "certificate": entry.certificate.to_string(), "keys": entry.keys, "not-after": entry.day}),
-        || entry.text(),
-    );
-    Ok(())
+/// As it stands in `policy.toml`.
+impl std::fmt::Display for Entry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let quoted: Vec<_> = self.keys.iter().map(|key| format!("\"{key}\"")).collect();
+        write!(
+            f,
+            "[people.{}]   # {}\ncertificate = \"{}\"\nkeys = [{}]\nnot-after = \"{}\"\n",
+            self.name,
+            output::printable(&self.comment).replace('\n', " "),
+            self.certificate,
+            quoted.join(", "),
+            self.not_after
+        )
+    }
 }
 
 fn read_policy(path: &PathBuf) -> Outcome<String> {
@@ -251,7 +282,7 @@ fn in_words(policy: &PolicyDocument) -> String {
     text
 }
 
-fn propose(global: &Global, path: &PathBuf, certificates: &[PathBuf]) -> Outcome {
+fn propose(global: &Global, path: &PathBuf, certificates: &[PathBuf], evidence: &[PathBuf]) -> Outcome {
     let open = Desk::open_ledger(global)?;
     let snapshot = open.snapshot()?;
     let mut chain = open.chain(&snapshot)?;
@@ -263,9 +294,23 @@ fn propose(global: &Global, path: &PathBuf, certificates: &[PathBuf]) -> Outcome
         chain.keyring.add(&bytes).or_exit(Exit::Refused)?;
         files.push(NewFile::certificate(bytes));
     }
+    let mut attestations = hardware::evidence(&snapshot)?;
+    for bytes in hardware::read(evidence)? {
+        attestations.push(bytes.clone());
+        files.push(NewFile::evidence(bytes));
+    }
     for warning in document::warnings(&policy) {
         output::warn(&warning);
     }
+    let statements = chain.statements(&snapshot)?;
+    hardware::check(
+        &policy,
+        Some(&chain.policy),
+        &chain.keyring,
+        &attestations,
+        Some(&statements),
+        chain.now,
+    )?;
     let changes = differences(&chain.policy, &policy);
     let next = root::compile(policy, chain.root.version + 1, chain.now, &chain.keyring).or_exit(Exit::Refused)?;
     for warning in next

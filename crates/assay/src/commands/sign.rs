@@ -19,7 +19,7 @@ use attestation::{
 use ledger::{NewFile, Snapshot, sequence::Next};
 use policy::{Tally, root};
 use serde_json::json;
-use signer::Document;
+use signer::{Document, Signer};
 
 use self::check::Checked;
 use crate::{
@@ -27,7 +27,7 @@ use crate::{
     cli::Global,
     desk::{Desk, OpenDesk},
     exit::{Exit, Failure, OrExit as _, Outcome},
-    output,
+    hardware, keys, output,
     statements::Statements,
 };
 
@@ -75,12 +75,13 @@ pub(crate) fn run(global: &Global, args: &Args) -> Outcome {
     }
     let lines: Vec<String> = ready.iter().map(|ready| ready.checked.to_string()).collect();
     confirm(&lines, args.yes)?;
-    let mut next = None;
     let mut files = Vec::new();
-    for item in &ready {
-        files.push(sign_one(&open, chain.as_ref(), statements.as_ref(), item, &mut next)?);
+    let outcome = sign_all(&open, chain.as_ref(), statements.as_ref(), &ready, &mut files);
+    if !files.is_empty() {
+        // Also when a token was pulled out halfway: what is signed is signed.
+        open.add(&files, &format!("Sign: {}", lines[..files.len()].join("; ")))?;
     }
-    open.add(&files, &format!("Sign: {}", lines.join("; ")))?;
+    outcome?;
     let signed: Vec<_> = ready
         .iter()
         .map(|item| json!({"payload": item.payload.to_string(), "what": item.checked.to_string()}))
@@ -144,6 +145,14 @@ fn first_root(open: &OpenDesk, snapshot: &Snapshot) -> Outcome<Vec<Ready>> {
         ));
     }
     check::root_expiry(first, &policy, open.desk.now)?;
+    hardware::check(
+        &policy,
+        None,
+        &keyring,
+        &hardware::evidence(snapshot)?,
+        None,
+        open.desk.now,
+    )?;
     let tally = chain_state::judge_root(snapshot, first, first, &policy, &keyring, open.desk.now)?.tally;
     if !waits_for_me(&open.desk, &tally)? {
         return Ok(Vec::new());
@@ -272,51 +281,120 @@ fn waits(
     Ok(member && !said)
 }
 
-fn sign_one(
-    open: &OpenDesk,
-    chain: Option<&ChainState>,
-    statements: Option<&Statements>,
-    item: &Ready,
-    next: &mut Option<Next>,
-) -> Outcome<NewFile> {
-    let scope = chain.map_or_else(|| item.payload.to_string(), |chain| chain.chain.to_string());
-    let signed = |document: &Document<'_>, role: &str, version: u64| -> Outcome<NewFile> {
-        // Before the key is used: one payload a version.
-        open.desk
-            .record(&scope)?
-            .enter(role, version, item.payload)
-            .or_exit_with(Exit::Refused, || {
-                "two payloads of one version would split the channel: find out who proposed the second, and have a new \
-             version proposed (assay release)"
-                    .to_owned()
-            })?;
-        let signer = open.desk.signer()?;
-        let signature = signer::sign_metadata(&*signer, document).or_exit(Exit::Environment)?;
-        Ok(NewFile::signature(item.payload, &signature))
-    };
-    match &item.checked {
-        Checked::Root(root) => signed(&Document::Root(root), "root", root.version()),
-        Checked::Targets(targets) => {
-            let role = targets.mark.as_ref().map_or("targets", |mark| mark.role.as_str());
-            signed(&Document::Targets(targets), role, targets.version)
-        }
-        Checked::Claim(claim) => {
-            let (Some(chain), Some(statements)) = (chain, statements) else {
-                return Err(Failure::new(Exit::Usage, "statements need a chain"));
-            };
-            Ok(statement(open, chain, statements, claim.as_ref().clone(), next)?.0)
+/// What is signed, and where the signature goes.
+enum Prepared<'r> {
+    /// Metadata under a version of a role.
+    Metadata {
+        document: Document<'r>,
+        role: &'r str,
+        version: u64,
+        payload: Sha256Digest,
+    },
+    /// A statement.
+    Statement(Box<Statement>),
+}
+
+impl Prepared<'_> {
+    fn document(&self) -> Document<'_> {
+        match self {
+            Self::Metadata { document, .. } => *document,
+            Self::Statement(statement) => Document::Statement(statement),
         }
     }
 }
 
-/// Makes the user's next statement. `next` is its place, where more than one is made in a run.
+/// Signs all of it with one opening of the key: whatever asks a secret asks it once, and shows all of it. What is signed
+/// goes into `files`, in the order of `ready`, also when a later one fails.
+fn sign_all(
+    open: &OpenDesk,
+    chain: Option<&ChainState>,
+    statements: Option<&Statements>,
+    ready: &[Ready],
+    files: &mut Vec<NewFile>,
+) -> Outcome {
+    let scope = |payload: Sha256Digest| chain.map_or_else(|| payload.to_string(), |chain| chain.chain.to_string());
+    let mut next = None;
+    let mut prepared = Vec::new();
+    for item in ready {
+        prepared.push(match &item.checked {
+            Checked::Root(root) => Prepared::Metadata {
+                document: Document::Root(root),
+                role: "root",
+                version: root.version(),
+                payload: item.payload,
+            },
+            Checked::Targets(targets) => Prepared::Metadata {
+                document: Document::Targets(targets),
+                role: targets.mark.as_ref().map_or("targets", |mark| mark.role.as_str()),
+                version: targets.version,
+                payload: item.payload,
+            },
+            Checked::Claim(claim) => {
+                let (Some(chain), Some(statements)) = (chain, statements) else {
+                    return Err(Failure::new(Exit::Usage, "statements need a chain"));
+                };
+                let made = next_statement(open, chain, statements, claim.as_ref().clone(), &mut next)?;
+                Prepared::Statement(Box::new(made))
+            }
+        });
+    }
+    let signer = open.desk.signer()?;
+    let documents: Vec<_> = prepared.iter().map(Prepared::document).collect();
+    signer.announce(&documents).map_err(keys::sign_failure)?;
+    for item in &prepared {
+        files.push(match item {
+            Prepared::Metadata {
+                document,
+                role,
+                version,
+                payload,
+            } => {
+                // Before the key is used: one payload a version.
+                open.desk
+                    .record(&scope(*payload))?
+                    .enter(role, *version, *payload)
+                    .or_exit_with(Exit::Refused, || {
+                        "two payloads of one version would split the channel: find out who proposed the second, and \
+                         have a new version proposed (assay release)"
+                            .to_owned()
+                    })?;
+                let signature = signer::sign_metadata(&*signer, document).map_err(keys::sign_failure)?;
+                NewFile::signature(*payload, &signature)
+            }
+            Prepared::Statement(statement) => sign_statement(&*signer, statement)?,
+        });
+    }
+    Ok(())
+}
+
+/// Makes the user's next statement.
 pub(crate) fn statement(
     open: &OpenDesk,
     chain: &ChainState,
     statements: &Statements,
     claim: Claim,
-    next: &mut Option<Next>,
 ) -> Outcome<(NewFile, StatementId)> {
+    let statement = next_statement(open, chain, statements, claim, &mut None)?;
+    let signer = open.desk.signer()?;
+    signer
+        .announce(&[Document::Statement(&statement)])
+        .map_err(keys::sign_failure)?;
+    Ok((sign_statement(&*signer, &statement)?, statement.id()))
+}
+
+fn sign_statement(signer: &dyn Signer, statement: &Statement) -> Outcome<NewFile> {
+    let envelope = signer::sign_statement(signer, statement).map_err(keys::sign_failure)?;
+    NewFile::statement(&envelope).or_exit(Exit::Refused)
+}
+
+/// The user's next statement, unsigned. `next` is its place, where more than one is made in a run.
+fn next_statement(
+    open: &OpenDesk,
+    chain: &ChainState,
+    statements: &Statements,
+    claim: Claim,
+    next: &mut Option<Next>,
+) -> Outcome<Statement> {
     let author = open.desk.person()?.clone();
     let person = chain.policy.people.get(&author).ok_or_else(|| {
         Failure::new(Exit::Usage, format!("{author} is not among the policy's people"))
@@ -344,11 +422,9 @@ pub(crate) fn statement(
         prev: place.prev,
         claim,
     };
-    let id = statement.id();
-    let envelope = signer::sign_statement(&*signer, &statement).or_exit(Exit::Environment)?;
     *next = Some(Next {
         seq: place.seq + 1,
-        prev: Some(id),
+        prev: Some(statement.id()),
     });
-    Ok((NewFile::statement(&envelope).or_exit(Exit::Refused)?, id))
+    Ok(statement)
 }

@@ -1,4 +1,10 @@
-//! Keys that are not a person's token: the publishing machine's, and in development builds keys in files.
+//! Tokens, and keys that are none: the publishing machine's, and in development builds keys in files.
+
+mod doctor;
+mod enroll;
+mod evidence;
+mod pin;
+mod show;
 
 use std::{
     fs::OpenOptions,
@@ -19,6 +25,25 @@ use crate::{
 /// Which key.
 #[derive(clap::Subcommand)]
 pub(crate) enum Command {
+    /// The tokens that are plugged in
+    #[command(after_help = "Example: assay token list")]
+    List,
+    /// What a token says of itself: keys, tries left, touch policy, signature counter; and whose it is
+    #[command(after_help = "Example: assay token status --card 0006:12345678")]
+    Status(show::Args),
+    /// Make a person's keys on a token, and their certificate
+    Enroll(enroll::Args),
+    /// Certify again what is on a token: renew its certificate, or make a spare token a certificate of its own
+    Rotate(enroll::RotateArgs),
+    /// Change a token's PIN, or unblock it
+    Pin(pin::Args),
+    /// Have a YubiKey attest that it made its signing key
+    Attest(evidence::AttestArgs),
+    /// State that somebody's key was made on a token before your eyes
+    Witness(evidence::WitnessArgs),
+    /// Find out why a token does not sign, and what to do
+    #[command(after_help = "Example: assay token doctor\n\nExit code 3 if something is wrong with it.")]
+    Doctor(show::Args),
     /// Make the publishing machine's key, which signs snapshots and timestamps
     #[command(after_help = "Example: assay token online --out /etc/touchstone/online.key\n\
         Its public half goes into policy.toml as online-key. Keep the file on the publishing host alone.")]
@@ -43,6 +68,14 @@ pub(crate) enum Command {
 /// Makes the key.
 pub(crate) fn run(global: &Global, command: Command) -> Outcome {
     match command {
+        Command::List => show::list(global),
+        Command::Status(args) => show::status(global, &args),
+        Command::Enroll(args) => enroll::run(global, &args),
+        Command::Rotate(args) => enroll::rotate(global, &args),
+        Command::Pin(args) => pin::run(global, &args),
+        Command::Attest(args) => evidence::attest(global, &args),
+        Command::Witness(args) => evidence::witness(global, &args),
+        Command::Doctor(args) => doctor::run(global, &args),
         Command::Online { out } => online(global, &out),
         #[cfg(feature = "software-keys")]
         Command::Software { name, out } => software(global, &name, &out),

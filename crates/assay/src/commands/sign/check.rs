@@ -18,6 +18,7 @@ use crate::{
     derive::{self, Candidate},
     desk::OpenDesk,
     exit::{Exit, Failure, OrExit as _, Outcome},
+    hardware,
     statements::Statements,
 };
 
@@ -190,6 +191,16 @@ impl<'a> Checker<'a> {
         let policy = root::check(next, Some(self.chain.chain), &self.chain.keyring).or_exit(Exit::Refused)?;
         root_expiry(next, policy, self.chain.now)?;
         self.introduction(policy)?;
+        let (chain, evidence) = (self.chain, hardware::evidence(self.snapshot)?);
+        let before = Some(&chain.policy);
+        hardware::check(
+            policy,
+            before,
+            &chain.keyring,
+            &evidence,
+            Some(self.statements),
+            chain.now,
+        )?;
         Ok(Checked::Root(Box::new(next.clone())))
     }
 
