@@ -6,10 +6,12 @@ pub mod git;
 pub mod peer;
 pub mod people;
 pub mod tarball;
+pub mod token_bench;
 pub mod world;
 
 pub use chain::TestChain;
 pub use git::Repo;
 pub use people::TestPerson;
 pub use tarball::ChannelTarball;
+pub use token_bench::TokenBench;
 pub use world::World;

@@ -111,3 +111,33 @@ impl TestPerson {
             .expect("a packet")
     }
 }
+
+/// A certificate without its subkeys, in ASCII armor.
+///
+/// # Panics
+/// If it is none.
+pub fn without_subkeys(certificate: &[u8]) -> Vec<u8> {
+    let cert = Cert::from_bytes(certificate).expect("a certificate");
+    let bare = cert.retain_subkeys(|_| false);
+    bare.armored().to_vec().expect("a certificate")
+}
+
+/// The secret numbers of a transferable secret key.
+///
+/// # Panics
+/// If it is none, or encrypted.
+pub fn secret_scalars(secret: &[u8]) -> Vec<Vec<u8>> {
+    use sequoia_openpgp::{crypto::mpi::SecretKeyMaterial, packet::key::SecretKeyMaterial as Secret};
+    let cert = Cert::from_bytes(secret).expect("a key");
+    let mut found = Vec::new();
+    for key in cert.keys().secret() {
+        if let Secret::Unencrypted(plain) = key.key().secret() {
+            plain.map(|numbers| {
+                if let SecretKeyMaterial::EdDSA { scalar } = numbers {
+                    found.push(scalar.value().to_vec());
+                }
+            });
+        }
+    }
+    found
+}

@@ -262,8 +262,14 @@ impl World {
     }
 
     /// Runs `assay` as a person, in their clone.
+    ///
+    /// Who has a token (`keys/<name>.pin` says its PIN) gives the PIN without being asked.
     pub fn assay(&self, person: &str, arguments: &[&str]) -> Output {
-        Output::of(&mut self.assay_command(person, arguments))
+        let mut command = self.assay_command(person, arguments);
+        match fs::File::open(self.path(format!("keys/{person}.pin"))) {
+            Ok(pin) => Output::with_input(command.args(["--pin-fd", "0"]), pin.into()),
+            Err(_) => Output::of(&mut command),
+        }
     }
 
     /// The command that [`Self::assay`] runs.
@@ -273,12 +279,21 @@ impl World {
         command
     }
 
-    fn assay_plain(&self, arguments: &[&str]) -> Output {
-        Output::of(
-            self.command("assay", "nobody")
-                .args(["--format", "json"])
-                .args(arguments),
-        )
+    /// Runs `assay` outside of a clone.
+    pub fn assay_plain(&self, arguments: &[&str]) -> Output {
+        Output::of(self.plain_command().args(arguments))
+    }
+
+    /// `assay`, outside of a clone.
+    pub fn plain_command(&self) -> Command {
+        let mut command = self.command("assay", "nobody");
+        command.args(["--format", "json"]);
+        command
+    }
+
+    /// Where this world's reader service listens, if it has one.
+    pub fn pcscd_socket(&self) -> PathBuf {
+        self.path("pcscd.comm")
     }
 
     /// A program of ours, in the world's directory and environment: nothing of the user's gets in.
@@ -299,7 +314,8 @@ impl World {
             .env("TMPDIR", self.path("tmp"))
             .env("GIT_CONFIG_GLOBAL", self.path("gitconfig"))
             .env("GIT_CONFIG_NOSYSTEM", "1")
-            .env("NO_COLOR", "1");
+            .env("NO_COLOR", "1")
+            .env("PCSCLITE_CSOCK_NAME", self.pcscd_socket());
     }
 
     /// Runs git in a directory of the world; what it printed.

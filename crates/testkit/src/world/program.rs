@@ -51,8 +51,16 @@ impl Output {
     }
 
     pub(super) fn of(command: &mut Command) -> Self {
+        Self::with_input(command, Stdio::null())
+    }
+
+    /// Runs a command with this as its standard input.
+    ///
+    /// # Panics
+    /// If it does not start.
+    pub fn with_input(command: &mut Command, input: Stdio) -> Self {
         let child = command
-            .stdin(Stdio::null())
+            .stdin(input)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn();

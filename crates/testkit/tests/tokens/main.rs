@@ -1,0 +1,10 @@
+//! Tokens: the two commands with a real reader service and a real card application.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops, in its helpers too")]
+
+mod cases;
+mod common;
+mod cycle;
+mod doctor;
+mod quickstart;
+mod secrets;
