@@ -125,6 +125,15 @@ impl Call {
         }
     }
 
+    /// What is typed when it asks. Not shown.
+    pub(crate) fn typing(self, file: &Path) -> Self {
+        let call = self.hidden("--pin-fd").hidden("0");
+        Self {
+            line: call.line.input(file),
+            ..call
+        }
+    }
+
     /// Nothing is inherited but `PATH`.
     pub(crate) fn hermetic(self) -> Self {
         Self {

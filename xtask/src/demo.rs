@@ -10,7 +10,7 @@ mod subscriber;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use clap::Args as Arguments;
+use clap::{Args as Arguments, ValueEnum};
 
 use crate::call::{Call, Commands, Ran};
 use crate::channel_file::ChannelFile;
@@ -29,16 +29,33 @@ const CHANNEL_FILE: &str = "distro/channels/unstable.toml";
 /// Play the whole cycle on a small upstream of our own: import, review, sign, publish, install, refuse.
 #[derive(Debug, Arguments)]
 #[command(
-    after_help = "Example:\n  cargo xtask demo\n\nEverything is below target/demo, and stays for you to look at until the \
+    after_help = "Examples:\n  cargo xtask demo\n  cargo xtask demo --token virtual\n\nEverything is below target/demo, and stays for you to look at until the \
                         next demo. Exit codes: 0 all went as it should, 1 it did not, 3 this machine lacks something."
 )]
-pub(crate) struct Args {}
+pub(crate) struct Args {
+    /// What the three people sign with: keys in files, or tokens (virtual cards in a real reader service)
+    #[arg(long, value_enum, default_value_t = TokenKind::None)]
+    token: TokenKind,
+}
 
-pub(crate) fn command(_: &Args, terminal: &Terminal) -> Result<()> {
-    setup::ensure(Purpose::Demo, terminal)?;
+/// What people sign with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum TokenKind {
+    /// Keys in files.
+    None,
+    /// Virtual tokens.
+    Virtual,
+}
+
+pub(crate) fn command(args: &Args, terminal: &Terminal) -> Result<()> {
+    let tokens = args.token == TokenKind::Virtual;
+    setup::ensure(if tokens { Purpose::Token } else { Purpose::Demo }, terminal)?;
     let commands = Commands::build(terminal)?;
-    let work = Work::open(&workspace::made().join("demo"), true, commands)?;
+    let mut work = Work::open(&workspace::made().join("demo"), true, commands)?;
     work.clear()?;
+    if tokens {
+        work.plug_in_tokens()?;
+    }
     let upstream = work.path("upstream.git");
     let plan = Plan::read()?;
     let channel = ChannelFile::read(&workspace::root().join(CHANNEL_FILE), Some(&upstream.to_string_lossy()))?;
@@ -156,7 +173,11 @@ impl Demo<'_> {
             work.clone_fork(person, true, terminal)?;
             work.key(person, terminal)?.iter().for_each(|call| terminal.typed(call));
         }
-        self.tell("Each makes a key: in a file here, on a token elsewhere. Then the publishing machine's key.");
+        self.tell(if work.has_tokens() {
+            "Each makes keys on their token, after they gave it a PIN of their own. Then the publishing machine's key."
+        } else {
+            "Each makes a key: in a file here, on a token with --token virtual. Then the publishing machine's key."
+        });
         work.online_key(terminal)?.iter().for_each(|call| terminal.typed(call));
         work.policy(&self.channel, terminal)?;
         self.tell(&format!(

@@ -24,6 +24,7 @@ mod setup;
 mod steps;
 mod test;
 mod tidy;
+mod tokens;
 mod upstream;
 mod workspace;
 

@@ -85,6 +85,7 @@ pub(crate) struct Line {
     set: Vec<(OsString, OsString)>,
     only_these: bool,
     directory: Option<PathBuf>,
+    input: Option<PathBuf>,
 }
 
 /// What a process left behind.
@@ -116,6 +117,7 @@ impl Line {
             set: Vec::new(),
             only_these: false,
             directory: None,
+            input: None,
         }
     }
 
@@ -150,12 +152,30 @@ impl Line {
         self
     }
 
+    /// A file is its standard input; without one it has none.
+    pub(crate) fn input(mut self, file: impl AsRef<Path>) -> Self {
+        self.input = Some(file.as_ref().to_owned());
+        self
+    }
+
+    fn stdin(&self) -> Result<Stdio> {
+        match &self.input {
+            None => Ok(Stdio::null()),
+            Some(path) => {
+                let file = std::fs::File::open(path);
+                Ok(file
+                    .map_err(Failure::io(format_args!("read {}", path.display())))?
+                    .into())
+            }
+        }
+    }
+
     /// Runs it with its output passing through to ours. Fails if it does not exit with 0.
     pub(crate) fn run(&self, terminal: &Terminal) -> Result<()> {
         terminal.echo(self);
         let status = self
             .command()
-            .stdin(Stdio::null())
+            .stdin(self.stdin()?)
             .status()
             .map_err(|error| self.not_started(&error))?;
         if status.success() {
@@ -170,7 +190,7 @@ impl Line {
         terminal.echo(self);
         let output = self
             .command()
-            .stdin(Stdio::null())
+            .stdin(self.stdin()?)
             .output()
             .map_err(|error| self.not_started(&error))?;
         Ok(Output::from(output))
@@ -188,7 +208,7 @@ impl Line {
         let start = Instant::now();
         let mut command = self.command();
         command
-            .stdin(Stdio::null())
+            .stdin(self.stdin()?)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         let child = command.spawn().map_err(|error| self.not_started(&error))?;
@@ -205,7 +225,7 @@ impl Line {
     pub(crate) fn result(&self, terminal: &Terminal) -> Result<String> {
         terminal.echo(self);
         let mut command = self.command();
-        command.stdin(Stdio::null()).stderr(Stdio::inherit());
+        command.stdin(self.stdin()?).stderr(Stdio::inherit());
         let output = Output::from(command.output().map_err(|error| self.not_started(&error))?);
         if output.status.success() {
             return Ok(output.stdout);

@@ -14,6 +14,7 @@
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use serde::Deserialize;
 
@@ -21,12 +22,16 @@ use crate::call::{Call, Commands};
 use crate::channel_file::{self, ChannelFile};
 use crate::failure::{Failure, Result};
 use crate::process::{Line, Terminal};
+use crate::tokens::Tokens;
 
 /// The people. The first one also publishes.
 pub(crate) const PEOPLE: [&str; 3] = ["alice", "bob", "carol"];
 
 /// The policy without its people. There once the policy is.
 const CHANNEL: &str = "channel.toml";
+
+/// How long a token takes at most from its plug to the first answer.
+const PLUGGING: Duration = Duration::from_secs(10);
 
 /// Held by a run; it stays.
 const LOCK: &str = "lock";
@@ -40,6 +45,8 @@ pub(crate) struct Work {
     pub(crate) commands: Commands,
     /// Whether nothing of the user's environment counts.
     hermetic: bool,
+    /// The people's tokens, if they have any.
+    tokens: Option<Tokens>,
     _lock: File,
 }
 
@@ -173,8 +180,20 @@ impl Work {
             folder,
             commands,
             hermetic,
+            tokens: None,
             _lock: lock,
         })
+    }
+
+    /// From now on the people sign with tokens.
+    pub(crate) fn plug_in_tokens(&mut self) -> Result<()> {
+        self.tokens = Some(Tokens::plug_in(&self.folder, &PEOPLE)?);
+        Ok(())
+    }
+
+    /// Whether they do.
+    pub(crate) fn has_tokens(&self) -> bool {
+        self.tokens.is_some()
     }
 
     /// Removes all that an earlier run has left.
@@ -199,7 +218,11 @@ impl Work {
 
     /// A call of `assay` by a person in their clone.
     pub(crate) fn assay(&self, person: &str) -> Call {
-        self.keep_apart(self.commands.assay(person, &self.clone_of(person)), person)
+        let call = self.keep_apart(self.commands.assay(person, &self.clone_of(person)), person);
+        match self.tokens.as_ref().and_then(|tokens| tokens.pin(person)) {
+            Some(pin) => call.typing(&pin),
+            None => call,
+        }
     }
 
     /// A call of `assay` by a person who has no clone yet, in their folder.
@@ -217,6 +240,10 @@ impl Work {
     fn keep_apart(&self, call: Call, who: &str) -> Call {
         let folder = self.path(who);
         let call = call.env("XDG_STATE_HOME", folder.join("state"));
+        let call = match self.tokens.as_ref().and_then(|tokens| tokens.socket(who)) {
+            Some(socket) => call.env("PCSCLITE_CSOCK_NAME", socket),
+            None => call,
+        };
         if self.hermetic {
             call.hermetic().env("HOME", folder)
         } else {
@@ -237,11 +264,14 @@ impl Work {
         }
     }
 
-    /// The key of a person, if they have none yet: the call that makes it.
-    pub(crate) fn key(&self, person: &str, terminal: &Terminal) -> Result<Option<Call>> {
+    /// The key of a person, if they have none yet: the calls that make it.
+    pub(crate) fn key(&self, person: &str, terminal: &Terminal) -> Result<Vec<Call>> {
         let folder = self.path(person);
         if folder.join("keys").exists() {
-            return Ok(None);
+            return Ok(Vec::new());
+        }
+        if let Some(tokens) = &self.tokens {
+            return self.enroll(tokens, person, terminal);
         }
         make(&folder)?;
         let call = |out: &str| {
@@ -251,7 +281,33 @@ impl Work {
         appear(&folder.join("keys"), |new| {
             call(&new.to_string_lossy()).run(terminal)?.text().map(drop)
         })?;
-        Ok(Some(call("keys")))
+        Ok(vec![call("keys")])
+    }
+
+    /// A person's token gets PINs that are theirs, and keys.
+    fn enroll(&self, tokens: &Tokens, person: &str, terminal: &Terminal) -> Result<Vec<Call>> {
+        let steps: [(&str, &[&str]); 3] = [
+            ("change-pin", &["token", "pin"]),
+            ("change-admin-pin", &["token", "pin", "--admin"]),
+            ("enroll", &["token", "enroll", "--name", person, "--out", "keys"]),
+        ];
+        let mut calls = Vec::new();
+        for (what, args) in steps {
+            let call = self.assay_before(person).args(args);
+            let typed = tokens.typed(person, what).unwrap_or_default();
+            // The card is plugged in while we get here; the first question waits for it.
+            let wait = Instant::now();
+            loop {
+                let ran = call.clone().typing(&typed).run(terminal)?;
+                match ran.text() {
+                    Ok(_) => break,
+                    Err(_) if wait.elapsed() < PLUGGING && ran.said().contains("no token is plugged in") => {}
+                    Err(failure) => return Err(failure),
+                }
+            }
+            calls.push(call);
+        }
+        Ok(calls)
     }
 
     /// The publishing machine's key, if there is none yet.
@@ -345,7 +401,11 @@ impl Work {
     }
 
     fn identity(&self, call: Call, person: &str) -> Call {
-        let key = format!("software:../keys/{person}.secret.asc");
+        let key = if self.has_tokens() {
+            "card:".to_owned()
+        } else {
+            format!("software:../keys/{person}.secret.asc")
+        };
         call.args(["--as", person, "--key", &key, "--remote", "origin"])
     }
 
