@@ -27,6 +27,9 @@
           # The tests need a network on the loopback interface, namespaces and other versions of Nix:
           # `cargo xtask test` runs them.
           doCheck = false;
+          # assay talks to the reader service of tokens.
+          nativeBuildInputs = [ pkgs.pkg-config ];
+          buildInputs = [ pkgs.pcsclite ];
           meta = {
             inherit description;
             license = nixpkgs.lib.licenses.lgpl21Plus;
@@ -66,6 +69,8 @@
             pkgs.git
             pkgs.gnupg
             pkgs.libfaketime
+            pkgs.pcsclite
+            pkgs.pkg-config
             pkgs.python3
             pkgs.rustc
             pkgs.rustfmt
