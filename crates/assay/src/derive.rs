@@ -20,6 +20,7 @@ use review::UnitChange;
 
 use crate::{
     chain_state::{ChainState, LastRelease},
+    evaluate,
     exit::{Exit, Failure, OrExit as _, Outcome},
     output,
     statements::Statements,
@@ -171,6 +172,8 @@ pub(crate) struct Candidate<'a> {
     pub statements: &'a BTreeSet<StatementId>,
     /// The version of the root under which it was proposed.
     pub root_version: u64,
+    /// The kinds of machine for which it lists derivations.
+    pub systems: Vec<String>,
 }
 
 /// Derives a release; its tarball is written to `tarball`.
@@ -181,7 +184,9 @@ pub(crate) fn release(
     candidate: &Candidate<'_>,
     tarball: impl io::Write,
 ) -> Outcome<Derived> {
+    let sequence = before.len() as u64 + 1;
     let inputs = Inputs {
+        manifests: evaluate::manifests(repository, candidate.commit, sequence, &candidate.systems)?,
         chain: chain.chain,
         root_version: candidate.root_version,
         channel: candidate.channel,

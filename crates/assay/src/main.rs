@@ -8,6 +8,7 @@ mod cli;
 mod commands;
 mod derive;
 mod desk;
+mod evaluate;
 mod exit;
 mod facts;
 mod hardware;

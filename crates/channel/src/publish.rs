@@ -36,6 +36,8 @@ pub struct ChannelFiles<'a> {
     pub releases: Option<&'a [u8]>,
     /// `statements.txt`; `None` if the site has it already.
     pub statements: Option<&'a [u8]>,
+    /// The lists of derivations by file name, as far as the site lacks them.
+    pub manifests: Option<&'a BTreeMap<String, Vec<u8>>>,
 }
 
 /// Everything that a site shows.
@@ -143,6 +145,9 @@ fn write_channel_targets(site: &Site, files: &ChannelFiles<'_>) -> Result<(), Pu
         if let Some(bytes) = bytes {
             site.write(&target_path(files, name)?, bytes)?;
         }
+    }
+    for (name, bytes) in files.manifests.into_iter().flatten() {
+        site.write(&target_path(files, name)?, bytes)?;
     }
     if let Some(tarball) = files.tarball {
         site.copy(tarball, &target_path(files, TARBALL)?)?;

@@ -3,14 +3,25 @@
 //! Nothing here is chosen. From the upstream commit, the policy and the releases before follow the tarball, the
 //! list of releases and the targets that people sign; whoever signs derives all of it again from their own clone.
 
-use std::{collections::BTreeMap, io::Write, num::NonZero};
+use std::{
+    collections::BTreeMap,
+    ffi::OsStr,
+    fs,
+    io::Write,
+    num::NonZero,
+    os::unix::{
+        ffi::OsStrExt as _,
+        fs::{PermissionsExt as _, symlink},
+    },
+    path::Path,
+};
 
 use attestation::{
     ChainId, ChannelName, GitOid, RoleName, Sha256Digest, StatementId, Time, canonical,
     chain::{ChannelPolicy, Release, ReleaseMark, StatementList},
     tuf::{Metadata as _, SPEC_VERSION, TargetFile, Targets},
 };
-use importer::{Extra, NarError, ObjectError, ObjectId, Repository};
+use importer::{Extra, NarError, Node, ObjectError, ObjectId, Repository, VisitError};
 use serde::{Deserialize, Serialize};
 
 use crate::tarball::{self, Contents, PackError};
@@ -42,6 +53,8 @@ pub struct Inputs<'a> {
     pub time: Time,
     /// Every statement so far.
     pub statements: &'a std::collections::BTreeSet<StatementId>,
+    /// The lists of derivations, by file name: what evaluating the channel's tree gave.
+    pub manifests: BTreeMap<String, Vec<u8>>,
 }
 
 /// A release, derived.
@@ -52,6 +65,8 @@ pub struct Derived {
     pub releases: Vec<u8>,
     /// `statements.txt`.
     pub statements: Vec<u8>,
+    /// The lists of derivations, by file name.
+    pub manifests: BTreeMap<String, Vec<u8>>,
 }
 
 /// Why a release could not be derived.
@@ -69,6 +84,20 @@ pub enum DeriveError {
     /// Reading and writing.
     #[error("the tarball could not be stored")]
     Io(#[from] std::io::Error),
+}
+
+/// Why a tree could not be written for an evaluator.
+#[derive(Debug, thiserror::Error)]
+pub enum ExportError {
+    /// The commit cannot be read.
+    #[error(transparent)]
+    Object(#[from] ObjectError),
+    /// A file cannot be written, or the tree is refused.
+    #[error("the tree could not be written")]
+    Tree(#[from] VisitError<std::io::Error>),
+    /// The directory cannot be made.
+    #[error("the directory could not be made")]
+    Directory(#[from] std::io::Error),
 }
 
 /// One line of `releases.json`: what clients need to audit what they have without git.
@@ -107,7 +136,7 @@ pub fn derive(
     let commit = repository.commit(inputs.commit)?;
     let sequence = inputs.before.len() as u64 + 1;
     let id = commit.id.to_string();
-    let version_suffix = format!("pre{sequence}.{}", &id[..12]);
+    let version_suffix = version_suffix(sequence, &id);
     let extras = extras(&id, &version_suffix);
     let tree_nar = repository.tree_nar(commit.tree, &[])?.sha256;
     let channel_nar = repository.tree_nar(commit.tree, &extras)?.sha256;
@@ -136,16 +165,18 @@ pub fn derive(
     let statements = StatementList::text(inputs.statements).into_bytes();
     let name = |file: &str| format!("{}/{file}", inputs.channel);
     let listed = |bytes: &[u8]| TargetFile::new(bytes.len() as u64, Sha256Digest::of(bytes));
+    let mut files = BTreeMap::from([
+        (name(TARBALL), TargetFile::new(packed.length, packed.sha256)),
+        (name(RELEASES), listed(&releases)),
+        (name(STATEMENTS), listed(&statements)),
+    ]);
+    files.extend(inputs.manifests.iter().map(|(file, bytes)| (name(file), listed(bytes))));
     let targets = Targets {
         type_tag: Targets::TYPE.to_owned(),
         spec_version: SPEC_VERSION.to_owned(),
         version: inputs.version,
         expires: inputs.time.plus(inputs.policy.expires),
-        targets: BTreeMap::from([
-            (name(TARBALL), TargetFile::new(packed.length, packed.sha256)),
-            (name(RELEASES), listed(&releases)),
-            (name(STATEMENTS), listed(&statements)),
-        ]),
+        targets: files,
         delegations: None,
         mark: Some(ReleaseMark {
             chain: inputs.chain,
@@ -157,7 +188,47 @@ pub fn derive(
         targets,
         releases,
         statements,
+        manifests: inputs.manifests.clone(),
     })
+}
+
+fn version_suffix(sequence: u64, commit: &str) -> String {
+    format!("pre{sequence}.{}", &commit[..12])
+}
+
+/// The name of the list of derivations for a kind of machine (`x86_64-linux`).
+pub fn manifest_name(system: &str) -> String {
+    format!("derivations-{system}.txt")
+}
+
+/// The kind of machine whose list of derivations has that name.
+pub fn system_of_manifest(name: &str) -> Option<&str> {
+    let system = name.strip_prefix("derivations-")?.strip_suffix(".txt")?;
+    nixstore::manifest::is_system(system).then_some(system)
+}
+
+/// Writes the channel's tree of a release to a directory that is made for it, as its tarball holds it: for an evaluator.
+pub fn export(repository: &Repository, commit: ObjectId, sequence: u64, into: &Path) -> Result<(), ExportError> {
+    let commit = repository.commit(commit)?;
+    let id = commit.id.to_string();
+    let extras = extras(&id, &version_suffix(sequence, &id));
+    fs::create_dir(into)?;
+    repository.visit_tree(commit.tree, &extras, |node| match node {
+        Node::EnterDirectory { path } => fs::create_dir(into.join(path.as_str())),
+        Node::LeaveDirectory => Ok(()),
+        Node::File {
+            path,
+            executable,
+            contents,
+        } => {
+            let path = into.join(path.as_str());
+            fs::write(&path, contents)?;
+            let mode = if executable { 0o755 } else { 0o644 };
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode))
+        }
+        Node::Symlink { path, target } => symlink(OsStr::from_bytes(target), into.join(path.as_str())),
+    })?;
+    Ok(())
 }
 
 /// What a channel adds to upstream's tree, as NixOS's own channels do.

@@ -17,6 +17,7 @@ use crate::{
     cli::Global,
     derive::{self, Candidate},
     desk::{Desk, OpenDesk},
+    evaluate,
     exit::{Exit, Failure, OrExit as _, Outcome},
     output,
 };
@@ -292,6 +293,7 @@ fn announce(open: &OpenDesk, chain: &ChainState, to: &Path, key: &Path) -> Outco
             tarball: item.derived.as_ref().map(|(_, path)| path.as_path()),
             releases: item.derived.as_ref().map(|(derived, _)| derived.releases.as_slice()),
             statements: item.derived.as_ref().map(|(derived, _)| derived.statements.as_slice()),
+            manifests: item.derived.as_ref().map(|(derived, _)| &derived.manifests),
         });
     }
     let violations = chain.violations(&snapshot)?;
@@ -382,6 +384,7 @@ fn build(
         time: last.release.time,
         statements,
         root_version: last.release.root_version,
+        systems: evaluate::systems(&last.signed.claims, channel),
     };
     let derived = derive::release(&open.desk.repository, chain, &before, &candidate, derive::file(path)?)?;
     if derived.targets != last.signed.claims {

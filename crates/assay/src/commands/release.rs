@@ -14,17 +14,25 @@ use crate::{
     cli::Global,
     derive::{self, Admitted, Candidate},
     desk::Desk,
+    evaluate,
     exit::{Exit, OrExit as _, Outcome},
     output,
 };
 
 /// Propose the next release of a channel.
 #[derive(clap::Args)]
-#[command(after_help = "Example: assay release --channel unstable")]
+#[command(after_help = "\
+Examples:
+  assay release --channel unstable
+  assay release --channel unstable --evaluate x86_64-linux    # for machines with a gate; every signer evaluates again")]
 pub(crate) struct Args {
     /// The channel
     #[arg(long)]
     channel: ChannelName,
+
+    /// List the derivations of the whole package set for a kind of machine, with the Nix on PATH; may be repeated
+    #[arg(long, value_name = "SYSTEM")]
+    evaluate: Vec<String>,
 }
 
 /// Runs it.
@@ -49,7 +57,8 @@ pub(crate) fn run(global: &Global, args: &Args) -> Outcome {
     let mut listed = derive::listed_before(&snapshot, last.as_ref())?;
     listed.extend(&statements.ids);
     let mut files = top_level_proposal(&chain, &snapshot, &checker, channel)?;
-    let (payload, sequence) = match proposed_already(&snapshot, &checker, channel, commit, &listed)? {
+    let systems = evaluate::checked(&args.evaluate)?;
+    let (payload, sequence) = match proposed_already(&snapshot, &checker, channel, commit, &listed, &systems)? {
         Some(found) => found,
         None => {
             let before = derive::releases_before(&snapshot, channel, last.as_ref())?;
@@ -60,6 +69,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> Outcome {
                 time: chain.now,
                 statements: &listed,
                 root_version: chain.root.version,
+                systems,
             };
             let targets = derive::release(repository, &chain, &before, &candidate, derive::no_file())?.targets;
             let proposal = Proposal::Release {
@@ -121,6 +131,7 @@ fn proposed_already(
     channel: &ChannelName,
     commit: importer::ObjectId,
     ids: &BTreeSet<StatementId>,
+    systems: &[String],
 ) -> Outcome<Option<(Sha256Digest, u64)>> {
     for file in snapshot.proposals().or_exit(Exit::Environment)?.files {
         let proposal = file.proposal.claimed();
@@ -133,6 +144,7 @@ fn proposed_already(
         if release.channel == *channel
             && release.commit == oid(commit)
             && statements == ids
+            && evaluate::systems(targets, channel) == systems
             && checker.applies(proposal)?
             && checker.check(proposal).is_ok()
         {

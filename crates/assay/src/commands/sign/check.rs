@@ -17,6 +17,7 @@ use crate::{
     chain_state::{ChainState, LastRelease},
     derive::{self, Candidate},
     desk::OpenDesk,
+    evaluate,
     exit::{Exit, Failure, OrExit as _, Outcome},
     hardware,
     statements::Statements,
@@ -312,6 +313,7 @@ impl<'a> Checker<'a> {
             time: release.time,
             statements: listed,
             root_version: chain.root.version,
+            systems: evaluate::systems(targets, channel),
         };
         let derived = derive::release(repository, chain, &before, &candidate, derive::no_file())?.targets;
         compare_releases(targets, &derived)?;
