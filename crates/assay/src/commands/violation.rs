@@ -84,7 +84,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> Outcome {
         trees,
     });
     sign::confirm(&[claim.to_string()], args.yes)?;
-    let file = sign::statement(&open, &chain, &statements, claim.clone(), &mut None)?;
+    let file = sign::statement(&open, &chain, &statements, claim.clone())?;
     open.add(&[file.0], &claim.to_string())?;
     output::result(
         open.desk.format,
