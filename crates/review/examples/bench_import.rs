@@ -76,11 +76,15 @@ struct Ours {
 impl Bench {
     /// Runs a job of ours so many times, each in a new process; the quickest counts, and the most memory.
     fn ours(&self, job: &str, times: usize) -> Ours {
+        self.ours_of(job, times, &self.revision)
+    }
+
+    fn ours_of(&self, job: &str, times: usize, revision: &str) -> Ours {
         let runs = (0..times).map(|_| {
             let output = Command::new(env::current_exe().unwrap())
                 .args(["--job", job])
                 .arg(&self.repository)
-                .arg(&self.revision)
+                .arg(revision)
                 .stderr(Stdio::inherit())
                 .output()
                 .unwrap();
@@ -219,7 +223,7 @@ impl Bench {
     }
 
     fn one_day(&self) -> Vec<Row> {
-        let ours = self.ours("day", 3);
+        let ours = self.ours_of("day", 3, &self.day());
         vec![
             Row::cost(
                 format!("one day, from objects to queue: {}", ours.what),
@@ -228,6 +232,19 @@ impl Bench {
             ),
             Row::cost("  its memory", "MiB", ours.mebibytes),
         ]
+    }
+
+    /// A range of about 300 commits, which is a day's: near the newest one, but not where a long branch was merged.
+    fn day(&self) -> String {
+        let repository = Repository::open(&self.repository).unwrap();
+        let at = |back: u32| repository.resolve(&format!("{}~{back}", self.revision)).ok();
+        let ranges = (0..20).flat_map(|hundreds| [50, 100, 150, 200, 250].map(|length| (hundreds * 100, length)));
+        let mut days = ranges.filter_map(|(back, length)| {
+            let (from, to) = (at(back + length)?, at(back)?);
+            let commits = repository.commit_range(from, to).ok()?.commits;
+            (270..=400).contains(&commits).then(|| format!("{from}..{to}"))
+        });
+        days.next().expect("a history with a day of about 300 commits")
     }
 
     fn history(&self) -> Vec<Row> {
@@ -258,7 +275,11 @@ fn nix_files(directory: &Path, files: &mut Vec<String>) {
 /// A job of ours; says what it did.
 fn run(job: &str, path: &Path, revision: &str) -> String {
     let repository = Repository::open(path).unwrap();
-    let to = repository.resolve(revision).unwrap();
+    // One commit, or a range of them.
+    let (from, to) = match revision.split_once("..") {
+        Some((from, to)) => (Some(repository.resolve(from).unwrap()), repository.resolve(to).unwrap()),
+        None => (None, repository.resolve(revision).unwrap()),
+    };
     match job {
         "diff" => diff(&repository, to),
         "audit" => {
@@ -271,15 +292,8 @@ fn run(job: &str, path: &Path, revision: &str) -> String {
             repository.tree_nar(tree, &[]).unwrap().sha256.to_string()
         }
         "day" => {
-            // A day has about 300 commits.
-            let commits = |back: u32| {
-                let from = repository.resolve(&format!("{revision}~{back}")).unwrap();
-                (from, repository.commit_range(from, to).unwrap().commits)
-            };
-            let (from, commits) = (1..)
-                .map(|tens| commits(tens * 10))
-                .find(|(_, commits)| *commits >= 300)
-                .unwrap();
+            let from = from.expect("a range");
+            let commits = repository.commit_range(from, to).unwrap().commits;
             let (from, to) = (repository.commit(from).unwrap(), repository.commit(to).unwrap());
             let chain = ChainId::from_digest(Sha256Digest::of("bench"));
             let found = review::changes_of_range(&repository, chain, &from, &to).unwrap();
