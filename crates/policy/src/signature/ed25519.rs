@@ -6,9 +6,9 @@
 //!
 //! * [`verify`] lets dalek's `verify_strict` do that: for a few signatures.
 //! * [`Multiples`] does the same with a table of multiples of A, and one of B, in which no doubling is left to do: for
-//!   many signatures by one key. It is quicker than batch verification, which checks a random combination of many
-//!   equations, accepts other signatures than the equation alone does (an R with a part of small order), and has to
-//!   begin again when one of them is bad.
+//!   many signatures by one key. Batch verification would not do: it checks a random combination of many equations,
+//!   accepts other signatures than the equation alone does (an R with a part of small order), and has to begin again when
+//!   one of them is bad.
 
 use std::sync::LazyLock;
 
