@@ -4,6 +4,7 @@ use data_encoding::BASE64;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    base64,
     canonical::{self, JsonError},
     names::KeyId,
 };
@@ -102,11 +103,7 @@ impl Envelope {
         }
         let [signature] = <[FileSignature; 1]>::try_from(file.signatures)
             .map_err(|found| EnvelopeError::SignatureCount { found: found.len() })?;
-        let decode = |text: &str, member| {
-            BASE64
-                .decode(text.as_bytes())
-                .map_err(|_| EnvelopeError::Base64 { member })
-        };
+        let decode = |text: &str, member| base64::decode(text.as_bytes()).ok_or(EnvelopeError::Base64 { member });
         Ok(Self {
             payload: decode(&file.payload, "payload")?,
             signature: decode(&signature.sig, "sig")?,

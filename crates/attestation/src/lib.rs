@@ -12,6 +12,7 @@
 //! * [`openpgp`], [`git`]: their signatures, also those in git.
 //! * [`note`]: signatures over commits in git notes.
 
+mod base64;
 pub mod canonical;
 pub mod chain;
 pub mod dsse;

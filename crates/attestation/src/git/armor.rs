@@ -1,6 +1,6 @@
 //! ASCII armor around signatures (RFC 4880 section 6.2), as git's gpg makes it.
 
-use data_encoding::BASE64;
+use crate::base64;
 
 /// Why a block is no armor that is taken. It spoils none beside it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -44,12 +44,12 @@ pub(super) fn blocks<'a>(mut lines: impl Iterator<Item = &'a [u8]>, most: usize)
 
 /// The rest of a block whose first line was read.
 fn block<'a>(lines: &mut impl Iterator<Item = &'a [u8]>) -> Result<Vec<u8>, ArmorError> {
-    let mut base64 = Vec::with_capacity(256);
+    let mut text = Vec::with_capacity(256);
     let (mut in_headers, mut checksum) = (true, false);
     let mut flaw = None;
     for line in lines {
         if line == b"-----END PGP SIGNATURE-----" {
-            let decoded = BASE64.decode(&base64).map_err(|_| Malformed("not padded base64"));
+            let decoded = base64::decode(&text).ok_or(Malformed("not padded base64"));
             return flaw.map_or(decoded, |flaw| Err(Malformed(flaw)));
         }
         if flaw.is_some() {
@@ -67,8 +67,8 @@ fn block<'a>(lines: &mut impl Iterator<Item = &'a [u8]>) -> Result<Vec<u8>, Armo
         } else if checksum || line.is_empty() {
             flaw = Some("something after the checksum, or an empty line");
         } else {
-            base64.extend_from_slice(line);
-            if base64.len() > MAX_BLOCK {
+            text.extend_from_slice(line);
+            if text.len() > MAX_BLOCK {
                 flaw = Some("too long");
             }
         }

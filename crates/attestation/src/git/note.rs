@@ -4,9 +4,7 @@
 //! up to and including `pgp`. It binds SHA-1 names only, so it counts beside a signature in the commit, or where SHA-1
 //! is good enough for who asks; never where a digest is signed.
 
-use data_encoding::BASE64;
-
-use crate::names::GitOid;
+use crate::{base64, names::GitOid};
 
 /// A line of notes, not verified.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,9 +24,9 @@ pub struct NoteError(&'static str);
 impl<'a> Note<'a> {
     /// Reads one line, without its end.
     pub fn parse(line: &'a [u8]) -> Result<Self, NoteError> {
-        let text = str::from_utf8(line).map_err(|_| NoteError("not UTF-8"))?;
-        let fields: Vec<&str> = text.split(':').collect();
-        let ["sig", "v0", commit, tree, review, "pgp", base64] = fields[..] else {
+        let line_text = str::from_utf8(line).map_err(|_| NoteError("not UTF-8"))?;
+        let fields: Vec<&str> = line_text.split(':').collect();
+        let ["sig", "v0", commit, tree, review, "pgp", text] = fields[..] else {
             return Err(NoteError("other fields"));
         };
         for id in [commit, tree] {
@@ -42,10 +40,8 @@ impl<'a> Note<'a> {
             commit,
             tree,
             review,
-            payload: &line[..line.len() - base64.len() - 1],
-            packets: BASE64
-                .decode(base64.as_bytes())
-                .map_err(|_| NoteError("not padded base64"))?,
+            payload: &line[..line.len() - text.len() - 1],
+            packets: base64::decode(text.as_bytes()).ok_or(NoteError("not padded base64"))?,
         })
     }
 
