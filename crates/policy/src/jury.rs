@@ -92,10 +92,17 @@ impl<'a> Jury<'a> {
     fn new(court: Option<Court<'a>>, people: BTreeMap<PersonName, Person>, keyring: &'a Keyring, now: Time) -> Self {
         let mut keys = Vec::new();
         let mut by_issuer = HashMap::new();
+        let mut owners: HashMap<Vec<u8>, &PersonName> = HashMap::new();
         for (name, person) in &people {
             for key in &person.keys {
-                by_issuer.insert(raw_fingerprint(key), keys.len());
                 let material = keyring.key_material(person.certificate, key);
+                // One key material is one person's, in whatever wrapping (a root with two owners is refused; a keyring
+                // without a chain has nobody else who looks).
+                let owner = material.as_ref().map(|it| *owners.entry(it.identity()).or_insert(name));
+                if owner.is_ok_and(|owner| owner != name) {
+                    continue;
+                }
+                by_issuer.insert(raw_fingerprint(key), keys.len());
                 keys.push(PreparedKey {
                     person: name.clone(),
                     id: key.clone().into(),

@@ -381,3 +381,28 @@ fn refuses_more_signatures_than_anybody_needs() {
     assert_eq!(refused.len(), 64);
     assert!(unreadable[0].contains("more than 64"), "{unreadable:?}");
 }
+
+/// Who hands certificates in says who they are; that two of them hold one token, nobody sees who looks at fingerprints.
+#[test]
+fn one_token_in_two_certificates_of_a_keyring_is_one_person() {
+    let [alice, bob] = ["alice", "bob"].map(|name| TestPerson::new(name, NOW.minus(days(30))));
+    let mut key = forge::secret_key(&alice, 0);
+    key.set_creation_time(system_time(NOW.minus(days(20)))).unwrap();
+    let wrapped = forge::add_key(&bob, key, NOW.minus(days(20)), &forge::Binding::default());
+    let counted = |second: &TestPerson, key: usize| {
+        let mut keyring = policy::Keyring::default();
+        keyring.add(&alice.certificate).unwrap();
+        keyring.add(&second.certificate).unwrap();
+        let people = [&alice, second].map(|person| (person.name.clone(), person.primary));
+        let jury = policy::jury::Jury::of_keyring(&people.into_iter().collect(), &keyring, NOW);
+        let packets = [alice.sign_bytes(0, NOW, &payload()), second.sign_bytes(key, NOW, &payload())];
+        let bytes = with_signature(HEAD, &armored(&packets.concat()), MESSAGE);
+        let candidate = Candidate::commit(oid("1"), &bytes).unwrap();
+        let heard = jury.hear(&[candidate], &mut one_thread(&mut Facts::default()));
+        let group = [&alice, second].map(|person| person.name.clone()).into_iter().collect();
+        heard[0].count(&group, 2).map(|vouches| vouches.len())
+    };
+    assert!(matches!(counted(&wrapped, 2), Err(ObjectRefusal::Threshold { .. })));
+    assert_eq!(counted(&wrapped, 0), Ok(2), "bob's own key is bob's");
+    assert_eq!(counted(&bob, 0), Ok(2));
+}
