@@ -19,6 +19,7 @@ const PROGRAMS: &[(&str, &str, Purpose)] = &[
     ("xz", "xz-utils", Purpose::Test),
     ("tar", "tar", Purpose::Test),
     ("busybox", "busybox-static", Purpose::Test),
+    ("ssh-keygen", "openssh-client", Purpose::Test),
     ("strace", "strace", Purpose::Test),
     ("faketime", "faketime", Purpose::Test),
     ("python3", "python3", Purpose::Test),
