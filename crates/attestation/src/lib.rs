@@ -11,6 +11,7 @@
 //! * [`dsse`], [`statement`]: in-toto statements of people.
 //! * [`openpgp`], [`git`]: their signatures, also those in git.
 //! * [`note`]: signatures over commits in git notes.
+//! * [`patch`]: how one release's tree becomes the next one's.
 
 mod base64;
 pub mod canonical;
@@ -20,6 +21,7 @@ pub mod git;
 pub mod names;
 pub mod note;
 pub mod openpgp;
+pub mod patch;
 pub mod pending;
 pub mod statement;
 pub mod time;

@@ -38,6 +38,8 @@ pub struct ChannelFiles<'a> {
     pub statements: Option<&'a [u8]>,
     /// The lists of derivations by file name, as far as the site lacks them.
     pub manifests: Option<&'a BTreeMap<String, Vec<u8>>>,
+    /// The patches by name; `None` if the site has them already.
+    pub patches: Option<&'a BTreeMap<String, Vec<u8>>>,
 }
 
 /// Everything that a site shows.
@@ -146,7 +148,8 @@ fn write_channel_targets(site: &Site, files: &ChannelFiles<'_>) -> Result<(), Pu
             site.write(&target_path(files, name)?, bytes)?;
         }
     }
-    for (name, bytes) in files.manifests.into_iter().flatten() {
+    let lists = files.manifests.into_iter().flatten();
+    for (name, bytes) in lists.chain(files.patches.into_iter().flatten()) {
         site.write(&target_path(files, name)?, bytes)?;
     }
     if let Some(tarball) = files.tarball {

@@ -19,12 +19,16 @@ use std::{
 use attestation::{
     ChainId, ChannelName, GitOid, RoleName, Sha256Digest, StatementId, Time, canonical,
     chain::{ChannelPolicy, Release, ReleaseMark, StatementList},
+    patch::PatchList,
     tuf::{Metadata as _, SPEC_VERSION, TargetFile, Targets},
 };
 use importer::{Extra, NarError, Node, ObjectError, ObjectId, Repository, VisitError};
 use serde::{Deserialize, Serialize};
 
-use crate::tarball::{self, Contents, PackError};
+use crate::{
+    patch::{self, PatchError, Side},
+    tarball::{self, Contents, PackError},
+};
 
 /// The name of the tarball that nix-channel asks for.
 pub const TARBALL: &str = "nixexprs.tar.xz";
@@ -32,6 +36,9 @@ pub const TARBALL: &str = "nixexprs.tar.xz";
 pub const RELEASES: &str = "releases.json";
 /// The name of the list of statements.
 pub const STATEMENTS: &str = "statements.txt";
+
+/// From so many earlier releases a patch leads to a new one: of a channel with a release a day, those of the week before.
+pub const PATCHES: usize = 8;
 
 /// What a release follows from.
 pub struct Inputs<'a> {
@@ -67,6 +74,8 @@ pub struct Derived {
     pub statements: Vec<u8>,
     /// The lists of derivations, by file name.
     pub manifests: BTreeMap<String, Vec<u8>>,
+    /// The patches from earlier releases, by name: those that are less than half of the tarball.
+    pub patches: BTreeMap<String, Vec<u8>>,
 }
 
 /// Why a release could not be derived.
@@ -81,6 +90,9 @@ pub enum DeriveError {
     /// The tarball could not be made.
     #[error(transparent)]
     Pack(#[from] PackError),
+    /// A patch could not be made.
+    #[error("the patch from an earlier release could not be made")]
+    Patch(#[from] PatchError),
     /// Reading and writing.
     #[error("the tarball could not be stored")]
     Io(#[from] std::io::Error),
@@ -163,6 +175,11 @@ pub fn derive(
     };
     let releases = releases_file(inputs, &release);
     let statements = StatementList::text(inputs.statements).into_bytes();
+    let new = Side {
+        tree: commit.tree,
+        extras: &extras,
+    };
+    let patches = patches(repository, inputs.before, new, packed.length)?;
     let name = |file: &str| format!("{}/{file}", inputs.channel);
     let listed = |bytes: &[u8]| TargetFile::new(bytes.len() as u64, Sha256Digest::of(bytes));
     let mut files = BTreeMap::from([
@@ -171,6 +188,7 @@ pub fn derive(
         (name(STATEMENTS), listed(&statements)),
     ]);
     files.extend(inputs.manifests.iter().map(|(file, bytes)| (name(file), listed(bytes))));
+    files.extend(patches.iter().map(|(file, bytes)| (name(file), listed(bytes))));
     let targets = Targets {
         type_tag: Targets::TYPE.to_owned(),
         spec_version: SPEC_VERSION.to_owned(),
@@ -189,6 +207,7 @@ pub fn derive(
         releases,
         statements,
         manifests: inputs.manifests.clone(),
+        patches,
     })
 }
 
@@ -229,6 +248,35 @@ pub fn export(repository: &Repository, commit: ObjectId, sequence: u64, into: &P
         Node::Symlink { path, target } => symlink(OsStr::from_bytes(target), into.join(path.as_str())),
     })?;
     Ok(())
+}
+
+/// The patches that save enough: a new release of the same few changes is a few kilobytes, and what is more than half
+/// of a tarball is not worth its second download when it fails.
+fn patches(
+    repository: &Repository,
+    before: &[(Release, Sha256Digest)],
+    new: Side<'_>,
+    tarball: u64,
+) -> Result<BTreeMap<String, Vec<u8>>, DeriveError> {
+    let mut made = BTreeMap::new();
+    let new = patch::Tree::read(repository, new)?;
+    for (release, _) in before.iter().rev().take(PATCHES) {
+        let extras = extras(release.commit.as_str(), &release.version_suffix);
+        let old = Side {
+            tree: object_id(&release.tree),
+            extras: &extras,
+        };
+        let old = patch::Tree::read(repository, old)?;
+        let patch = patch::make(repository, &old, &new)?;
+        if let Some(patch) = patch.filter(|patch| (patch.len() as u64) < tarball / 2) {
+            made.insert(PatchList::file_name(release.channel_nar), patch);
+        }
+    }
+    Ok(made)
+}
+
+fn object_id(id: &GitOid) -> ObjectId {
+    ObjectId::from_hex(id.as_str().as_bytes()).expect("40 hexadecimal digits are a git id")
 }
 
 /// What a channel adds to upstream's tree, as NixOS's own channels do.

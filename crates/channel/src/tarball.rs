@@ -3,8 +3,6 @@
 //! The same objects give the same bytes, on any number of threads: entries in NAR's order, nobody's name, one time
 //! for all, and xz blocks of a fixed length, which are compressed independently of each other.
 
-mod tar;
-
 use std::{
     io::{self, Write},
     num::NonZero,
@@ -15,7 +13,7 @@ use liblzma::{
     stream::{Check, MtStreamBuilder},
     write::XzEncoder,
 };
-use nixstore::Sha256Digest;
+use nixstore::{Sha256Digest, tar};
 use sha2::{Digest as _, Sha256};
 
 /// The preset of `xz -6`: a dictionary of 8 MiB.

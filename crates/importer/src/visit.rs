@@ -96,6 +96,19 @@ impl Extra {
     pub fn name(&self) -> &str {
         self.name.as_str()
     }
+
+    /// Whether it is a symbolic link.
+    pub const fn is_symlink(&self) -> bool {
+        matches!(self.content, Content::Symlink(_))
+    }
+
+    /// The bytes of the file, or the target of the link.
+    pub fn contents(&self) -> &[u8] {
+        match &self.content {
+            Content::File(bytes) => bytes,
+            Content::Symlink(target) => target.as_bytes(),
+        }
+    }
 }
 
 fn top_name(name: &str) -> Result<TreePath, PathError> {

@@ -11,6 +11,7 @@ pub mod nar;
 pub mod narinfo;
 pub mod nix32;
 pub mod store_path;
+pub mod tar;
 
 pub use derivation::Derivation;
 pub use hash::Sha256Digest;

@@ -294,17 +294,25 @@ impl TestChain {
     /// Releases a tarball in `channel` under its own NAR digest, signed by alice and bob, and publishes: what a
     /// subscriber can install.
     pub fn release_tarball(&mut self, channel: &str, tarball: &ChannelTarball) {
-        let nar = tarball.nar;
-        self.release_with(
-            channel,
-            &[("nixexprs.tar.xz", &tarball.bytes)],
-            &["alice", "bob"],
-            |claims| {
-                if let Some(release) = claims.mark.as_mut().and_then(|mark| mark.release.as_mut()) {
-                    release.channel_nar = nar;
-                }
-            },
-        );
+        self.release_with_files(channel, tarball, &[]);
+    }
+
+    /// As [`Self::release_tarball`], with patches from these older ones.
+    pub fn release_patched(&mut self, channel: &str, tarball: &ChannelTarball, from: &[&ChannelTarball]) {
+        let patches: Vec<_> = from.iter().map(|old| tarball.patch_from(old)).collect();
+        self.release_with_files(channel, tarball, &patches);
+    }
+
+    /// As [`Self::release_tarball`], with more files.
+    pub fn release_with_files(&mut self, channel: &str, tarball: &ChannelTarball, more: &[(String, Vec<u8>)]) {
+        let mut files = vec![("nixexprs.tar.xz", tarball.bytes.as_slice())];
+        files.extend(more.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice())));
+        self.release_with(channel, &files, &["alice", "bob"], |claims| {
+            if let Some(release) = claims.mark.as_mut().and_then(|mark| mark.release.as_mut()) {
+                release.channel_nar = tarball.nar;
+                release.tree_nar = tarball.tree_nar;
+            }
+        });
     }
 
     /// The next snapshot and timestamp over whatever was placed, and the keyring.

@@ -294,6 +294,7 @@ fn announce(open: &OpenDesk, chain: &ChainState, to: &Path, key: &Path) -> Outco
             releases: item.derived.as_ref().map(|(derived, _)| derived.releases.as_slice()),
             statements: item.derived.as_ref().map(|(derived, _)| derived.statements.as_slice()),
             manifests: item.derived.as_ref().map(|(derived, _)| &derived.manifests),
+            patches: item.derived.as_ref().map(|(derived, _)| &derived.patches),
         });
     }
     let violations = chain.violations(&snapshot)?;

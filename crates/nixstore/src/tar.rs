@@ -1,4 +1,4 @@
-//! A tar archive with nothing in it that varies, in GNU's format.
+//! A tar archive with nothing in it that varies, in GNU's format: what Nix unpacks a channel or a flake's input from.
 //!
 //! Written by hand because crate `tar` tidies symlink targets (`a//b` becomes `a/b`), which would change the tree.
 //! Source: GNU tar manual, "Basic Tar Format".
@@ -14,34 +14,38 @@ const NAME: usize = 100;
 const MAX_NUMBER: u64 = 0o777_7777_7777;
 
 /// Writes entries; paths are relative and need no check here.
-pub(super) struct Writer<W> {
+#[derive(Debug)]
+pub struct Writer<W> {
     out: W,
     mtime: u64,
 }
 
 impl<W: Write> Writer<W> {
     /// `mtime` in seconds since 1970, before the year 2242.
-    pub(super) fn new(out: W, mtime: u64) -> io::Result<Self> {
+    pub fn new(out: W, mtime: u64) -> io::Result<Self> {
         octal(mtime)?;
         Ok(Self { out, mtime })
     }
 
-    pub(super) fn directory(&mut self, path: &str) -> io::Result<()> {
+    /// A directory, 0755.
+    pub fn directory(&mut self, path: &str) -> io::Result<()> {
         self.entry(b'5', 0o755, format!("{path}/").as_bytes(), b"", 0)
     }
 
-    pub(super) fn file(&mut self, path: &str, executable: bool, contents: &[u8]) -> io::Result<()> {
+    /// A regular file, 0644 or 0755.
+    pub fn file(&mut self, path: &str, executable: bool, contents: &[u8]) -> io::Result<()> {
         let mode = if executable { 0o755 } else { 0o644 };
         self.entry(b'0', mode, path.as_bytes(), b"", contents.len() as u64)?;
         self.padded(contents)
     }
 
-    pub(super) fn symlink(&mut self, path: &str, target: &[u8]) -> io::Result<()> {
+    /// A symbolic link.
+    pub fn symlink(&mut self, path: &str, target: &[u8]) -> io::Result<()> {
         self.entry(b'2', 0o777, path.as_bytes(), target, 0)
     }
 
     /// Ends the archive and gives back what took it.
-    pub(super) fn finish(mut self) -> io::Result<W> {
+    pub fn finish(mut self) -> io::Result<W> {
         self.out.write_all(&[0; 2 * RECORD])?;
         Ok(self.out)
     }
