@@ -14,6 +14,7 @@ use crate::{
     file::{self, FileError},
     metadata::MetadataDir,
     state::StateError,
+    unpack::make_directory,
 };
 
 const RECORD_LIMIT: u64 = 1 << 20;
@@ -101,6 +102,12 @@ impl Generation {
         self.path.join("nixexprs")
     }
 
+    /// Where a link to its tree in the Nix store is, once it was pinned there: a root for Nix's garbage collector, as
+    /// long as the generation is there.
+    pub fn store_link(&self) -> PathBuf {
+        self.path.join("source")
+    }
+
     /// The signed files that it was installed by, from `channel`.
     pub fn metadata(&self, channel: &ChannelName) -> MetadataDir {
         MetadataDir::at(self.path.join("metadata"), channel.clone())
@@ -129,6 +136,17 @@ pub(crate) fn write_record(scratch: &Path, directory: &Path, record: &Record) ->
     let mut text = serde_json::to_vec_pretty(record).expect("a record is JSON");
     text.push(b'\n');
     file::write(scratch, &directory.join("release.json"), &text)
+}
+
+/// The names under which Nix looks for a channel: `-I DIR/channels`, and a link to it in `~/.nix-defexpr`.
+pub(crate) fn write_channels(directory: &Path) -> Result<(), FileError> {
+    let channels = directory.join("channels");
+    make_directory(&channels)?;
+    for name in ["nixpkgs", "nixos"] {
+        let link = channels.join(name);
+        std::os::unix::fs::symlink("../nixexprs", &link).map_err(FileError::at("make the link", link))?;
+    }
+    Ok(())
 }
 
 /// The generations in `directory`, oldest first.

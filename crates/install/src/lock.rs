@@ -9,7 +9,7 @@ use std::{
 use attestation::Time;
 use rustix::fs::{FlockOperation, flock};
 
-use crate::file::FileError;
+use crate::{file::FileError, state::StateError};
 
 /// The held lock.
 #[derive(Debug)]
@@ -31,6 +31,9 @@ pub enum LockError {
     /// The lock file cannot be used.
     #[error(transparent)]
     File(#[from] FileError),
+    /// What an older version wrote cannot be brought to the present layout.
+    #[error(transparent)]
+    State(#[from] StateError),
 }
 
 impl Lock {

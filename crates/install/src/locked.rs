@@ -2,12 +2,7 @@
 //!
 //! Every method leaves, killed anywhere, the state before or the state after; what else may be left is in `tmp/`.
 
-use std::{
-    fs::{self, File},
-    io,
-    ops::Deref,
-    path::{Path, PathBuf},
-};
+use std::{fs, io, ops::Deref, path::PathBuf};
 
 use attestation::{ChainId, ChannelName, Time};
 
@@ -16,7 +11,7 @@ use crate::{
     floors::Floors,
     generation::{Generation, GenerationNumber},
     history::{self, Action, Event},
-    lock::Lock,
+    lock::{Lock, LockError},
     metadata::{MetadataDir, MetadataFile},
     state::{State, StateError},
     subscription::Subscription,
@@ -37,22 +32,6 @@ impl Deref for LockedState {
     }
 }
 
-/// An empty file for unfinished work, removed when dropped.
-#[derive(Debug)]
-pub struct Scratch(tempfile::NamedTempFile);
-
-impl Scratch {
-    /// The file, open for reading and writing.
-    pub fn file(&mut self) -> &mut File {
-        self.0.as_file_mut()
-    }
-
-    /// Where it is.
-    pub fn path(&self) -> &Path {
-        self.0.path()
-    }
-}
-
 /// Why a subscription was not replaced.
 #[derive(Debug, thiserror::Error)]
 pub enum SubscribeError {
@@ -70,9 +49,10 @@ pub enum SubscribeError {
 }
 
 impl LockedState {
-    pub(crate) fn new(state: State, lock: Lock) -> Result<Self, FileError> {
+    pub(crate) fn new(state: State, lock: Lock) -> Result<Self, LockError> {
         let locked = Self { state, _lock: lock };
         locked.clear_scratch()?;
+        locked.migrate()?;
         Ok(locked)
     }
 
@@ -128,14 +108,6 @@ impl LockedState {
         self.write_json(&file, floors)
     }
 
-    /// A file for a download.
-    pub fn scratch_file(&self) -> Result<Scratch, FileError> {
-        let scratch = self.scratch();
-        tempfile::NamedTempFile::new_in(&scratch)
-            .map(Scratch)
-            .map_err(FileError::at("create a file in", scratch))
-    }
-
     /// A number that no generation has or had.
     pub(crate) fn next_number(&self) -> Result<GenerationNumber, StateError> {
         let there = self.generations()?.last().map(Generation::number);
@@ -153,9 +125,7 @@ impl LockedState {
     /// Removes all but the newest `keep` generations and the current one; says which.
     pub fn remove_old(&self, keep: usize, now: Time) -> Result<Vec<GenerationNumber>, StateError> {
         let current = self.current()?.map(|generation| generation.number());
-        let mut old = self.generations()?;
-        old.truncate(old.len().saturating_sub(keep));
-        old.retain(|generation| Some(generation.number()) != current);
+        let old = self.old(keep)?;
         for generation in &old {
             self.remove(generation, current, now)?;
         }

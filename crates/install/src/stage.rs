@@ -19,6 +19,7 @@ use crate::{
     history::{Action, Event},
     locked::LockedState,
     metadata::{MetadataDir, MetadataFiles},
+    patch::PatchError,
     state::StateError,
     unpack::{self, Limits, UnpackError},
 };
@@ -29,6 +30,9 @@ pub enum InstallError {
     /// The archive is refused.
     #[error("the tarball of the channel is refused")]
     Unpack(#[source] UnpackError),
+    /// The patch is refused.
+    #[error("the patch of the channel is refused")]
+    Patch(#[source] PatchError),
     /// The archive holds another tree than the one that was signed.
     #[error("the unpacked channel has NAR SHA-256 {found}, signed is {expected}")]
     OtherTree {
@@ -59,7 +63,7 @@ pub struct Checked {
 }
 
 impl LockedState {
-    /// Unpacks a channel's `tar.xz` where nobody looks.
+    /// Unpacks a channel's `tar.xz` where nobody looks. (A patch does the same: [`LockedState::patched`].)
     pub fn unpack(&self, tarball: impl Read, limits: Limits) -> Result<Unpacked, InstallError> {
         let scratch = self.scratch();
         let directory = TempDir::new_in(&scratch).map_err(FileError::at("make a directory in", scratch));
@@ -68,7 +72,7 @@ impl LockedState {
             UnpackError::File(error) => InstallError::State(error.into()),
             error => InstallError::Unpack(error),
         })?;
-        Ok(Unpacked { directory })
+        Ok(Unpacked::new(directory))
     }
 
     /// Makes a checked channel the current generation. `metadata` are the signed files that vouch for it.
@@ -82,6 +86,7 @@ impl LockedState {
         let kept = MetadataDir::at(staged.join("metadata"), release.channel.clone());
         kept.store_all(&scratch, metadata)?;
         generation::write_record(&scratch, staged, &record(release, evidence, now))?;
+        generation::write_channels(staged)?;
         // Private until now; its readers are all users of the machine.
         fs::set_permissions(staged, Permissions::from_mode(0o755)).map_err(FileError::at("set the mode of", staged))?;
         file::sync_file_system(staged)?;
@@ -121,6 +126,10 @@ impl LockedState {
 }
 
 impl Unpacked {
+    pub(crate) const fn new(directory: TempDir) -> Self {
+        Self { directory }
+    }
+
     /// Compares what was unpacked with what was signed.
     pub fn check(self, release: &Current<Release>) -> Result<Checked, InstallError> {
         let expected = release.verified().get().channel_nar;
@@ -135,7 +144,7 @@ impl Unpacked {
     }
 }
 
-fn nixexprs(generation: &Path) -> std::path::PathBuf {
+pub(crate) fn nixexprs(generation: &Path) -> std::path::PathBuf {
     generation.join("nixexprs")
 }
 

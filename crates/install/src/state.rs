@@ -5,9 +5,12 @@
 //! lock                held by the one run that writes
 //! subscription.json   what the owner wants
 //! trusted/<chain>/    the signed files that were accepted last, all roots, and floors.json: nothing older is accepted
-//! generations/N/      nixexprs/ (the unpacked channel), release.json, metadata/
+//! generations/N/      nixexprs/ (the unpacked channel), channels/ (links to it), release.json, metadata/; perhaps source,
+//!                     a link into the Nix store
 //! current             a link to generations/N, replaced in one step
 //! history.jsonl       what happened
+//! last-update.json    how the last update went, in words
+//! partial/<sha256>    a download that broke off
 //! tmp/                unfinished work; emptied by the next run that writes
 //! ```
 //!
@@ -33,7 +36,7 @@ use crate::{
 };
 
 /// The version of the layout that this code reads and writes.
-pub const FORMAT: u64 = 1;
+pub const FORMAT: u64 = 2;
 
 const SMALL_FILE: u64 = 1 << 20;
 
@@ -115,13 +118,20 @@ impl State {
     pub fn open(path: &Path) -> Result<Self, StateError> {
         let state = Self { root: path.to_owned() };
         match file::read_if_there(&state.format_file(), SMALL_FILE)? {
-            Some(bytes) => state.check_format(&bytes)?,
+            Some(bytes) => {
+                state.check_format(&bytes)?;
+            }
             None => return Err(state.what_it_is_instead()),
         }
         Ok(state)
     }
 
-    fn check_format(&self, bytes: &[u8]) -> Result<(), StateError> {
+    /// The version of the layout that is there.
+    pub(crate) fn format(&self) -> Result<u64, StateError> {
+        self.check_format(&file::read(&self.format_file(), SMALL_FILE)?)
+    }
+
+    fn check_format(&self, bytes: &[u8]) -> Result<u64, StateError> {
         let text = String::from_utf8_lossy(bytes);
         let found: u64 = text
             .strip_prefix("touchstone-state ")
@@ -137,7 +147,7 @@ impl State {
                 found,
             });
         }
-        Ok(())
+        Ok(found)
     }
 
     /// A directory without a `format` file: nothing, something that was never finished, or somebody else's.
@@ -169,7 +179,7 @@ impl State {
     /// run is told that finds it held.
     pub fn lock(self, purpose: &str, now: Time) -> Result<LockedState, LockError> {
         let lock = Lock::take(&self.root.join("lock"), purpose, now)?;
-        Ok(LockedState::new(self, lock)?)
+        LockedState::new(self, lock)
     }
 
     /// The directory.
@@ -218,12 +228,21 @@ impl State {
         Ok(number.map(|number| Generation::at(&self.generations_dir(), number)))
     }
 
+    /// All but the newest `keep` generations and the current one, oldest first.
+    pub fn old(&self, keep: usize) -> Result<Vec<Generation>, StateError> {
+        let current = self.current()?.map(|generation| generation.number());
+        let mut old = self.generations()?;
+        old.truncate(old.len().saturating_sub(keep));
+        old.retain(|generation| Some(generation.number()) != current);
+        Ok(old)
+    }
+
     /// What happened, oldest first.
     pub fn history(&self) -> Result<Vec<Event>, StateError> {
         Ok(history::read(&self.history_file())?)
     }
 
-    fn read_json<T: DeserializeOwned>(&self, path: &Path) -> Result<Option<T>, StateError> {
+    pub(crate) fn read_json<T: DeserializeOwned>(&self, path: &Path) -> Result<Option<T>, StateError> {
         let Some(bytes) = file::read_if_there(path, SMALL_FILE)? else {
             return Ok(None);
         };
@@ -268,7 +287,15 @@ impl State {
         self.root.join("trusted").join(chain.to_string())
     }
 
-    fn format_file(&self) -> PathBuf {
+    pub(crate) fn partial_dir(&self) -> PathBuf {
+        self.root.join("partial")
+    }
+
+    pub(crate) fn attempt_file(&self) -> PathBuf {
+        self.root.join("last-update.json")
+    }
+
+    pub(crate) fn format_file(&self) -> PathBuf {
         self.root.join("format")
     }
 }

@@ -7,7 +7,7 @@ use std::{fmt, str::FromStr};
 
 use attestation::{ChainId, ChannelName};
 use serde::{Deserialize, Serialize};
-use url::Url;
+use url::{Host, Url};
 
 /// A subscription, as kept in `subscription.json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,6 +21,22 @@ pub struct Subscription {
     pub urls: Vec<BaseUrl>,
     /// What must not be undercut.
     pub floor: Floor,
+    /// Hosts to which a mirror may redirect. None by default: a mirror is what its owner named.
+    #[serde(default)]
+    pub redirects: Vec<HostName>,
+}
+
+/// The name or address of a host, in its one spelling: lower case, no port.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct HostName(String);
+
+/// Why a text is not the name of a host.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("expected a host such as cdn.example.org, without scheme, port or path, found {found:?}")]
+pub struct HostNameError {
+    /// The text that was read.
+    pub found: String,
 }
 
 /// The oldest state of the channel that is accepted.
@@ -59,6 +75,44 @@ pub enum BaseUrlError {
         /// The part that is there.
         part: &'static str,
     },
+}
+
+impl HostName {
+    /// The host as URLs have it.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for HostName {
+    type Err = HostNameError;
+
+    fn from_str(text: &str) -> Result<Self, HostNameError> {
+        let host = Host::parse(text).ok().map(|host| host.to_string());
+        match host {
+            // As URLs have it, which take more than names of hosts.
+            Some(host) if host == text && host.bytes().all(in_host) => Ok(Self(host)),
+            _ => Err(HostNameError { found: text.to_owned() }),
+        }
+    }
+}
+
+const fn in_host(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b':' | b'[' | b']')
+}
+
+impl TryFrom<String> for HostName {
+    type Error = HostNameError;
+
+    fn try_from(text: String) -> Result<Self, HostNameError> {
+        text.parse()
+    }
+}
+
+impl From<HostName> for String {
+    fn from(host: HostName) -> Self {
+        host.0
+    }
 }
 
 impl BaseUrl {
@@ -137,6 +191,25 @@ mod tests {
             "",
         ] {
             assert!(bad.parse::<BaseUrl>().is_err(), "{bad} was accepted");
+        }
+    }
+
+    #[test]
+    fn refuses_hosts_that_are_more_or_less_than_a_host() {
+        for bad in [
+            "",
+            "CDN.example.org",
+            "cdn.example.org:443",
+            "https://cdn.example.org",
+            "a/b",
+            "*",
+            "a b",
+            "u@h",
+        ] {
+            assert!(bad.parse::<HostName>().is_err(), "{bad} was accepted");
+        }
+        for good in ["cdn.example.org", "127.0.0.1", "[::1]"] {
+            assert_eq!(good.parse::<HostName>().unwrap().as_str(), good);
         }
     }
 

@@ -32,6 +32,11 @@ const LONGEST_PATH: u64 = 4096;
 /// Linux's `NAME_MAX`.
 const LONGEST_NAME: usize = 255;
 
+/// Nobody writes into an installed file by accident: it may be one of several generations' (see [`crate::patch`]).
+pub(crate) const MODE_REGULAR: u32 = 0o444;
+/// See [`MODE_REGULAR`].
+pub(crate) const MODE_EXECUTABLE: u32 = 0o555;
+
 /// How much an archive may become.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
@@ -349,7 +354,7 @@ fn read_name<R: Read>(entry: &mut Entry<'_, R>) -> Result<Vec<u8>, UnpackError> 
 
 fn write_file<R: Read>(entry: &mut Entry<'_, R>, path: &Path) -> Result<(), UnpackError> {
     let executable = entry.header().mode().map_err(UnpackError::Archive)? & 0o100 != 0;
-    let mode = if executable { 0o755 } else { 0o644 };
+    let mode = if executable { MODE_EXECUTABLE } else { MODE_REGULAR };
     let mut file = OpenOptions::new()
         .write(true)
         .create_new(true)
@@ -370,7 +375,7 @@ fn write_file<R: Read>(entry: &mut Entry<'_, R>, path: &Path) -> Result<(), Unpa
     Ok(())
 }
 
-fn make_directory(path: &Path) -> Result<(), FileError> {
+pub(crate) fn make_directory(path: &Path) -> Result<(), FileError> {
     fs::create_dir(path)
         .and_then(|()| fs::set_permissions(path, Permissions::from_mode(0o755)))
         .map_err(FileError::at("make the directory", path))
@@ -380,7 +385,7 @@ fn make_directory(path: &Path) -> Result<(), FileError> {
 ///
 /// `..` is allowed at the start only, and no further up than the top: from there names lead down, perhaps through
 /// other links of which the same holds. `a/..` is refused, since with `a` a link its lexical reading is wrong.
-fn stays_inside(link: &Path, target: &Path) -> bool {
+pub(crate) fn stays_inside(link: &Path, target: &Path) -> bool {
     let bytes = target.as_os_str().as_bytes();
     if bytes.is_empty() || bytes.starts_with(b"/") || bytes.contains(&0) {
         return false;

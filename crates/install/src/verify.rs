@@ -3,7 +3,11 @@
 
 use attestation::{ChainId, ChannelName, Sha256Digest, Time, chain::Release};
 use nixstore::nar::{DiskError, hash_directory};
-use policy::{Keyring, TrustError, TrustedSet, Verified, keyring::KeyringError, trusted_set::Judge};
+use policy::{
+    Keyring, TrustError, TrustedSet, Verified,
+    keyring::KeyringError,
+    trusted_set::{Judge, Violated},
+};
 
 use crate::{file::FileError, generation::Generation, metadata::MetadataFiles};
 
@@ -24,6 +28,16 @@ pub enum VerifyError {
     /// The signed files are refused.
     #[error(transparent)]
     Trust(#[from] TrustError),
+    /// Somebody with a role said after it was signed that it is bad.
+    #[error("release {sequence} of {channel} is violated: {}", list(by))]
+    Violated {
+        /// The channel.
+        channel: ChannelName,
+        /// The release.
+        sequence: u64,
+        /// Who said so, and why.
+        by: Vec<Violated>,
+    },
     /// The tree is not the signed one.
     #[error("the tree has NAR SHA-256 {found}, signed is {expected}")]
     OtherTree {
@@ -56,6 +70,42 @@ pub fn release(
     }
     let set = replay(&files, chain, channel, keyring, Judge::Authentic, now)?;
     Ok(set.release(channel)?)
+}
+
+/// Refuses a release that people said is bad, by everything that this machine has met of its chain (`known`). That is
+/// judged under the newest root: no older one can make it unsaid.
+pub fn refuse_violated(
+    release: &Verified<Release>,
+    known: &MetadataFiles,
+    chain: ChainId,
+    now: Time,
+) -> Result<(), VerifyError> {
+    let Some(said) = &known.violations else { return Ok(()) };
+    let keyring = Keyring::from_bytes(&known.keyring)?;
+    let Some(mut set) = roots(known, chain, keyring, Judge::Authentic, now)? else {
+        return Ok(());
+    };
+    set.remember_violations(said)?;
+    let Release {
+        channel,
+        sequence,
+        tree_nar,
+        ..
+    } = release.get();
+    let by = set.violated(*tree_nar);
+    if by.is_empty() {
+        return Ok(());
+    }
+    Err(VerifyError::Violated {
+        channel: channel.clone(),
+        sequence: *sequence,
+        by,
+    })
+}
+
+fn list(by: &[Violated]) -> String {
+    let said: Vec<_> = by.iter().map(|said| format!("{} says {:?}", said.by, said.reason)).collect();
+    said.join(", ")
 }
 
 /// The state of trust after all kept files, each verified again.

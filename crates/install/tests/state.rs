@@ -33,6 +33,7 @@ fn subscription(chain: &TestChain, channel: &str) -> Subscription {
         channel: channel.parse().unwrap(),
         urls: vec!["https://mirror.example/".parse().unwrap()],
         floor: Floor { root: 1, release: 1 },
+        redirects: Vec::new(),
     }
 }
 
@@ -86,7 +87,7 @@ fn refuses_a_second_writer_and_says_who_the_first_is() {
             let process = std::process::id();
             assert_eq!(holder, format!("touchstone update, process {process}, since {}", now()));
         }
-        LockError::File(error) => panic!("{error:?}"),
+        other => panic!("{other:?}"),
     }
     drop(held);
     state.lock("touchstone rollback", now()).unwrap();
@@ -96,14 +97,14 @@ fn refuses_a_second_writer_and_says_who_the_first_is() {
 #[test]
 fn refuses_state_of_a_newer_version() {
     let (directory, _state) = state();
-    fs::write(directory.path().join("format"), "touchstone-state 2\n").unwrap();
+    fs::write(directory.path().join("format"), "touchstone-state 3\n").unwrap();
     let error = State::open(directory.path()).unwrap_err();
     assert!(
         matches!(
             error,
             StateError::Newer {
-                expected: 1,
-                found: 2,
+                expected: 2,
+                found: 3,
                 ..
             }
         ),
@@ -111,6 +112,40 @@ fn refuses_state_of_a_newer_version() {
     );
     let error = State::create(directory.path()).unwrap_err();
     assert!(matches!(error, StateError::Newer { .. }), "{error:?}");
+}
+
+/// What touchstone 0.1 wrote before state format 2.
+#[test]
+fn brings_state_of_format_1_along() {
+    let directory = tempfile::tempdir().unwrap();
+    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/state-1");
+    let copied = std::process::Command::new("cp")
+        .arg("-rT")
+        .args([&fixture, directory.path()])
+        .status();
+    assert!(copied.unwrap().success());
+    let state = State::open(directory.path()).unwrap();
+    let before = state.subscription().unwrap();
+    assert_eq!(
+        (before.floor.root, before.floor.release, before.redirects.len()),
+        (3, 120, 0)
+    );
+    let format = || fs::read_to_string(directory.path().join("format")).unwrap();
+    assert_eq!(format(), "touchstone-state 1\n", "reading changes nothing");
+    let locked = lock(&directory);
+    assert_eq!(format(), "touchstone-state 2\n");
+    assert_eq!(locked.subscription().unwrap(), before);
+    let text = fs::read_to_string(directory.path().join("subscription.json")).unwrap();
+    assert!(text.contains("\"redirects\": []"), "{text}");
+    assert_eq!(
+        locked.floors(before.chain).unwrap().release(&before.channel),
+        121,
+        "floors are kept"
+    );
+    assert_eq!(locked.history().unwrap().len(), 1);
+    // Numbers go on where they were.
+    drop(locked);
+    assert_eq!(State::open(directory.path()).unwrap().subscription().unwrap(), before);
 }
 
 #[test]

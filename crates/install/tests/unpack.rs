@@ -107,7 +107,7 @@ fn unpacks_an_honest_channel() {
         "text"
     );
     let mode = fs::metadata(tree.join("default.nix")).unwrap().permissions().mode();
-    assert_eq!(mode & 0o777, 0o644);
+    assert_eq!(mode & 0o777, 0o444, "nobody writes into an installed file by accident");
 }
 
 #[test]
