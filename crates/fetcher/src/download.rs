@@ -2,18 +2,18 @@
 
 use std::{
     cell::Cell,
-    io::{self, Write as _},
+    io::{self, Read as _},
 };
 
 use attestation::{Sha256Digest, tuf::TargetFile};
-use install::Scratch;
+use install::PartialFile;
 use policy::Verified;
 use sha2::{Digest as _, Sha256};
 
 use crate::{
-    progress::{Counting, Progress},
+    progress::Progress,
     resource::Resource,
-    transport::{Transport, TransportError},
+    transport::{Partial, Transport, TransportError},
     update::UpdateError,
 };
 
@@ -59,33 +59,48 @@ impl<'a> Mirror<'a> {
         Ok(bytes)
     }
 
-    /// A signed file of known length and digest, into `scratch`. The digest is computed as the bytes pass.
+    /// A signed file of known length and digest, into `partial`, which may have its beginning from an earlier run or
+    /// another mirror. If what came of that is not the signed file, it is fetched once more, all of it.
     pub(crate) fn download(
         &self,
         resource: &Resource,
         target: &Verified<TargetFile>,
-        scratch: &mut Scratch,
+        partial: &mut PartialFile,
         progress: &dyn Progress,
     ) -> Result<(), UpdateError> {
         let expected = target.get();
-        let mut sink = Hashing {
-            hasher: Sha256::new(),
-            out: io::BufWriter::with_capacity(256 << 10, scratch.file()),
-        };
-        let mut counting = Counting {
-            inner: &mut sink,
-            progress,
-        };
-        let length = self.fetch(resource, expected.length, &mut counting)?;
-        sink.out.flush().map_err(UpdateError::Scratch)?;
-        if length != expected.length {
+        let mut sink = Resumed::open(partial, progress).map_err(UpdateError::Scratch)?;
+        if sink.length() > expected.length {
+            sink.restart().map_err(UpdateError::Scratch)?;
+        }
+        let resumed = sink.length() > 0;
+        let first = self.complete(resource, expected, &mut sink);
+        match first {
+            Err(error) if resumed && !error.is_local() && sink.was_continued && !error.is_of_the_connection() => {
+                sink.restart().map_err(UpdateError::Scratch)?;
+                self.complete(resource, expected, &mut sink)
+            }
+            other => other,
+        }
+    }
+
+    /// Fetches what is missing, and compares the whole with what was signed.
+    fn complete(&self, resource: &Resource, expected: &TargetFile, sink: &mut Resumed<'_>) -> Result<(), UpdateError> {
+        if sink.length() < expected.length {
+            self.requests.set(self.requests.get() + 1);
+            let before = sink.received;
+            let fetched = self.transport.fetch_rest(resource, expected.length, sink);
+            self.bytes.set(self.bytes.get() + sink.received - before);
+            fetched?;
+        }
+        if sink.length() != expected.length {
             return Err(UpdateError::Length {
                 file: resource.to_string(),
                 expected: expected.length,
-                found: length,
+                found: sink.length(),
             });
         }
-        let found = Sha256Digest::from(sink.hasher);
+        let found = sink.digest();
         if expected.sha256() != Some(found) {
             return Err(UpdateError::Digest {
                 file: resource.to_string(),
@@ -97,20 +112,66 @@ impl<'a> Mirror<'a> {
     }
 }
 
-/// A writer that hashes what passes.
-struct Hashing<W> {
+/// A download that hashes what it has and what comes.
+struct Resumed<'a> {
+    file: &'a mut PartialFile,
     hasher: Sha256,
-    out: W,
+    progress: &'a dyn Progress,
+    /// Bytes that came in this run.
+    received: u64,
+    /// Whether what came in this run was put behind what was there.
+    was_continued: bool,
 }
 
-impl<W: io::Write> io::Write for &mut Hashing<W> {
+impl<'a> Resumed<'a> {
+    fn open(file: &'a mut PartialFile, progress: &'a dyn Progress) -> io::Result<Self> {
+        let mut hasher = Sha256::new();
+        let mut buffer = vec![0; 256 << 10];
+        let source = file.read()?;
+        loop {
+            let count = source.read(&mut buffer)?;
+            if count == 0 {
+                break;
+            }
+            hasher.update(&buffer[..count]);
+            progress.advance(count as u64);
+        }
+        Ok(Self {
+            was_continued: file.length() > 0,
+            file,
+            hasher,
+            progress,
+            received: 0,
+        })
+    }
+
+    fn digest(&self) -> Sha256Digest {
+        Sha256Digest::from(self.hasher.clone())
+    }
+}
+
+impl Partial for Resumed<'_> {
+    fn length(&self) -> u64 {
+        self.file.length()
+    }
+
+    fn restart(&mut self) -> io::Result<()> {
+        self.hasher = Sha256::new();
+        self.was_continued = false;
+        self.file.restart()
+    }
+}
+
+impl io::Write for Resumed<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let count = self.out.write(bytes)?;
-        self.hasher.update(&bytes[..count]);
-        Ok(count)
+        self.file.append(bytes)?;
+        self.hasher.update(bytes);
+        self.received += bytes.len() as u64;
+        self.progress.advance(bytes.len() as u64);
+        Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.out.flush()
+        Ok(())
     }
 }

@@ -7,10 +7,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use install::BaseUrl;
+use install::{BaseUrl, HostName};
 use reqwest::{
     Client, Response, StatusCode,
-    header::{ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, LOCATION},
+    header::{ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_RANGE, HeaderName, LOCATION, RANGE},
     redirect,
 };
 use rustls::{
@@ -25,8 +25,11 @@ use url::{Host, Url};
 
 use crate::{
     resource::Resource,
-    transport::{Fault, Transport, TransportError},
+    transport::{Fault, Partial, Transport, TransportError},
 };
+
+/// More than any honest server needs.
+const MOST_REDIRECTS: usize = 5;
 
 /// How slow a server may be. One rule covers a server that is silent, one that drips, and the whole duration: after
 /// `grace`, and at every moment from then on, `bytes_per_second` must have come on average.
@@ -53,6 +56,7 @@ impl Default for Pace {
 pub struct HttpTransport {
     base: BaseUrl,
     pace: Pace,
+    redirects: Vec<HostName>,
     client: Client,
     runtime: Runtime,
 }
@@ -100,9 +104,17 @@ impl HttpTransport {
         Ok(Self {
             base,
             pace,
+            redirects: Vec::new(),
             client,
             runtime,
         })
+    }
+
+    /// Follows redirects to these hosts, over https, or from http to http. Without this none is followed.
+    #[must_use]
+    pub fn with_redirects_to(mut self, hosts: &[HostName]) -> Self {
+        self.redirects = hosts.to_vec();
+        self
     }
 
     /// As [`Transport::fetch`], for a file of any name. A `volatile` one is not taken from a cache on the way.
@@ -113,31 +125,100 @@ impl HttpTransport {
         bound: u64,
         sink: &mut dyn io::Write,
     ) -> Result<u64, TransportError> {
+        let fetch = async {
+            let start = Instant::now();
+            let response = self.ask(url.clone(), volatile, 0, start).await?;
+            check_head(&response, StatusCode::OK, bound)?;
+            self.drain(response, start, bound, sink).await
+        };
         self.runtime
-            .block_on(self.stream(url.clone(), volatile, bound, sink))
+            .block_on(fetch)
             .map_err(|fault| TransportError { url, fault })
     }
 
-    async fn stream(&self, url: Url, volatile: bool, bound: u64, sink: &mut dyn io::Write) -> Result<u64, Fault> {
+    /// See [`Transport::fetch_rest`].
+    ///
+    /// There is no `If-Range`: what is fetched so carries its digest in its name, so that a file which changed is a
+    /// wrong file, and a validator of one mirror says nothing about another.
+    async fn stream_rest(&self, url: Url, bound: u64, partial: &mut dyn Partial) -> Result<u64, Fault> {
         let start = Instant::now();
-        let late = |received| Fault::TooSlow {
-            received,
-            after: start.elapsed(),
-        };
-        let mut request = self.client.get(url).header(ACCEPT_ENCODING, "identity");
-        if volatile {
-            request = request.header(CACHE_CONTROL, "no-cache");
+        let from = partial.length();
+        let response = self.ask(url.clone(), false, from, start).await?;
+        match response.status() {
+            StatusCode::PARTIAL_CONTENT if from > 0 => {
+                check_range(&response, from)?;
+                let rest = bound.saturating_sub(from);
+                check_head(&response, StatusCode::PARTIAL_CONTENT, rest)?;
+                self.drain(response, start, rest, partial).await
+            }
+            // The beginning is longer than the server's file.
+            StatusCode::RANGE_NOT_SATISFIABLE if from > 0 => {
+                partial.restart().map_err(Fault::Sink)?;
+                let response = self.ask(url, false, 0, start).await?;
+                check_head(&response, StatusCode::OK, bound)?;
+                self.drain(response, start, bound, partial).await
+            }
+            _ => {
+                check_head(&response, StatusCode::OK, bound)?;
+                partial.restart().map_err(Fault::Sink)?;
+                self.drain(response, start, bound, partial).await
+            }
         }
-        let answer = timeout_at(self.deadline(start, 0), request.send())
-            .await
-            .map_err(|_| late(0))?;
-        let mut response = answer.map_err(|error| Fault::Connection(error.without_url()))?;
-        check_head(&response, bound)?;
+    }
+
+    /// The head of the answer, after those redirects that are allowed.
+    async fn ask(&self, mut url: Url, volatile: bool, from: u64, start: Instant) -> Result<Response, Fault> {
+        for _ in 0..=MOST_REDIRECTS {
+            let mut request = self.client.get(url.clone()).header(ACCEPT_ENCODING, "identity");
+            if volatile {
+                request = request.header(CACHE_CONTROL, "no-cache");
+            }
+            if from > 0 {
+                request = request.header(RANGE, format!("bytes={from}-"));
+            }
+            let answer = timeout_at(self.deadline(start, 0), request.send())
+                .await
+                .map_err(|_| Fault::TooSlow {
+                    received: 0,
+                    after: start.elapsed(),
+                })?;
+            let response = answer.map_err(|error| Fault::Connection(error.without_url()))?;
+            if !response.status().is_redirection() {
+                return Ok(response);
+            }
+            url = self.redirected(&url, &response)?;
+        }
+        Err(Fault::TooManyRedirects { limit: MOST_REDIRECTS })
+    }
+
+    /// Where an answer points, if its owner allows it: to a named host, and never from https to less.
+    fn redirected(&self, from: &Url, response: &Response) -> Result<Url, Fault> {
+        let to = header(response, LOCATION).unwrap_or_default();
+        let next = from.join(&to).ok().filter(|next| {
+            let scheme = next.scheme() == "https" || (next.scheme() == "http" && from.scheme() == "http");
+            let plain = next.username().is_empty() && next.password().is_none();
+            let host = next.host_str().unwrap_or_default();
+            scheme && plain && self.redirects.iter().any(|allowed| allowed.as_str() == host)
+        });
+        next.ok_or(Fault::Redirect { to })
+    }
+
+    /// Passes on the body. No more than `bound` bytes of it are taken.
+    async fn drain(
+        &self,
+        mut response: Response,
+        start: Instant,
+        bound: u64,
+        sink: &mut (impl io::Write + ?Sized),
+    ) -> Result<u64, Fault> {
         let mut received = 0;
         loop {
             let next = timeout_at(self.deadline(start, received), response.chunk())
                 .await
-                .map_err(|_| late(received))?;
+                .map_err(|_| Fault::TooSlow {
+                    received,
+                    after: start.elapsed(),
+                })?;
             let next = next.map_err(|error| Fault::BrokeOff {
                 received,
                 source: error.without_url(),
@@ -166,28 +247,45 @@ impl Transport for HttpTransport {
     fn fetch(&self, resource: &Resource, bound: u64, sink: &mut dyn io::Write) -> Result<u64, TransportError> {
         self.fetch_url(resource.below(&self.base), resource.is_volatile(), bound, sink)
     }
+
+    fn fetch_rest(&self, resource: &Resource, bound: u64, partial: &mut dyn Partial) -> Result<u64, TransportError> {
+        let url = resource.below(&self.base);
+        self.runtime
+            .block_on(self.stream_rest(url.clone(), bound, partial))
+            .map_err(|fault| TransportError { url, fault })
+    }
+}
+
+fn header(response: &Response, name: HeaderName) -> Option<String> {
+    response
+        .headers()
+        .get(name)
+        .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
+}
+
+/// Whether the part that came begins where it was asked to: `bytes 100-199/200`.
+fn check_range(response: &Response, from: u64) -> Result<(), Fault> {
+    let found = header(response, CONTENT_RANGE).unwrap_or_default();
+    let begins = found
+        .strip_prefix("bytes ")
+        .and_then(|range| range.split_once('-'))
+        .and_then(|(first, _)| first.parse::<u64>().ok());
+    if begins == Some(from) {
+        Ok(())
+    } else {
+        Err(Fault::OtherRange { expected: from, found })
+    }
 }
 
 /// What the status line and the headers say.
-fn check_head(response: &Response, bound: u64) -> Result<(), Fault> {
-    let header = |name| {
-        response
-            .headers()
-            .get(name)
-            .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
-    };
+fn check_head(response: &Response, expected: StatusCode, bound: u64) -> Result<(), Fault> {
     match response.status() {
-        StatusCode::OK => {}
+        status if status == expected => {}
         // Object stores answer "forbidden" for what is not there.
         StatusCode::NOT_FOUND | StatusCode::FORBIDDEN | StatusCode::GONE => return Err(Fault::NotFound),
-        status if status.is_redirection() => {
-            return Err(Fault::Redirect {
-                to: header(LOCATION).unwrap_or_default(),
-            });
-        }
         status => return Err(Fault::Status { found: status.as_u16() }),
     }
-    if let Some(found) = header(CONTENT_ENCODING).filter(|found| found != "identity") {
+    if let Some(found) = header(response, CONTENT_ENCODING).filter(|found| found != "identity") {
         return Err(Fault::Encoded { found });
     }
     match response.content_length() {

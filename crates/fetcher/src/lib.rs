@@ -9,6 +9,7 @@
 mod download;
 mod file_transport;
 mod http;
+mod mirrors;
 mod progress;
 mod resource;
 mod session;
@@ -18,7 +19,8 @@ pub mod workflow;
 
 pub use file_transport::FileTransport;
 pub use http::{HttpSetupError, HttpTransport, Pace};
+pub use mirrors::{MirrorView, View};
 pub use progress::{Progress, Silent, Step};
-pub use resource::Resource;
-pub use transport::{Fault, Transport, TransportError};
-pub use update::{Bounds, MirrorFailure, Outcome, Update, UpdateError, probe, update};
+pub use resource::{Resource, TargetName};
+pub use transport::{Fault, Partial, Transport, TransportError};
+pub use update::{Bounds, Fetched, MirrorFailure, Options, Outcome, Update, UpdateError, probe, update};

@@ -11,6 +11,8 @@ pub enum Step {
     Download,
     /// Unpacking it; counts bytes of the archive.
     Unpack,
+    /// Making it from an installed one and a patch; counts bytes of the patch.
+    Patch,
     /// Hashing the unpacked tree.
     Check,
 }
@@ -32,7 +34,7 @@ impl Progress for Silent {
     fn advance(&self, _: u64) {}
 }
 
-/// Counts what is read or written through it.
+/// Counts what is read through it.
 pub(crate) struct Counting<'a, I> {
     pub(crate) inner: I,
     pub(crate) progress: &'a dyn Progress,
@@ -43,17 +45,5 @@ impl<I: io::Read> io::Read for Counting<'_, I> {
         let count = self.inner.read(buffer)?;
         self.progress.advance(count as u64);
         Ok(count)
-    }
-}
-
-impl<I: io::Write> io::Write for Counting<'_, I> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let count = self.inner.write(bytes)?;
-        self.progress.advance(count as u64);
-        Ok(count)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.inner.flush()
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use attestation::{ChannelName, Sha256Digest};
+use attestation::{ChannelName, Sha256Digest, patch::PatchList};
 use install::BaseUrl;
 use url::Url;
 
@@ -23,18 +23,41 @@ pub enum Resource {
     Violations(u64),
     /// `metadata/keyring.pgp`: everybody's OpenPGP certificates, which prove themselves
     Keyring,
-    /// `targets/<channel>/<sha256>.nixexprs.tar.xz`
-    Nixexprs(ChannelName, Sha256Digest),
     /// `targets/<channel>/<sha256>.derivations-<system>.txt`: what a machine with a gate may build
     Derivations(ChannelName, Sha256Digest, String),
+    /// `targets/<channel>/<sha256>.<file>`: a file that the channel's targets list
+    Target(ChannelName, TargetName, Sha256Digest),
+}
+
+/// A file that a channel's targets list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TargetName {
+    /// `nixexprs.tar.xz`: the channel.
+    Nixexprs,
+    /// `releases.json`: every release so far.
+    Releases,
+    /// `patch-<NAR SHA-256>.zst`: what leads here from an earlier release's tree.
+    Patch(Sha256Digest),
+}
+
+impl TargetName {
+    /// The name under which signed metadata speaks of the file.
+    pub fn of(&self, channel: &ChannelName) -> String {
+        format!("{channel}/{self}")
+    }
+}
+
+impl fmt::Display for TargetName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Nixexprs => f.write_str("nixexprs.tar.xz"),
+            Self::Releases => f.write_str("releases.json"),
+            Self::Patch(from) => f.write_str(&PatchList::file_name(*from)),
+        }
+    }
 }
 
 impl Resource {
-    /// The name under which signed metadata speaks of the channel's tarball.
-    pub fn nixexprs_target(channel: &ChannelName) -> String {
-        format!("{channel}/nixexprs.tar.xz")
-    }
-
     /// Where it is below `base`.
     pub fn below(&self, base: &BaseUrl) -> Url {
         let mut url = base.url().clone();
@@ -59,10 +82,10 @@ impl fmt::Display for Resource {
             Self::Channel(version, channel) => write!(f, "metadata/{version}.{channel}.json"),
             Self::Violations(version) => write!(f, "metadata/{version}.violations.json"),
             Self::Keyring => f.write_str("metadata/keyring.pgp"),
-            Self::Nixexprs(channel, sha256) => write!(f, "targets/{channel}/{sha256}.nixexprs.tar.xz"),
             Self::Derivations(channel, sha256, system) => {
                 write!(f, "targets/{channel}/{sha256}.derivations-{system}.txt")
             }
+            Self::Target(channel, file, sha256) => write!(f, "targets/{channel}/{sha256}.{file}"),
         }
     }
 }
@@ -83,7 +106,7 @@ mod tests {
         );
         let digest = Sha256Digest::of("x");
         assert_eq!(
-            url(Resource::Nixexprs(channel, digest)),
+            url(Resource::Target(channel, TargetName::Nixexprs, digest)),
             format!("https://example.org/a%20b/targets/unstable/{digest}.nixexprs.tar.xz")
         );
     }

@@ -64,9 +64,51 @@ impl<'a> Session<'a> {
         &self.client.store().files
     }
 
+    pub(crate) fn into_set(self) -> TrustedSet {
+        self.client.into_set()
+    }
+
+    /// Whether the mirror has published nothing since this machine asked last, and what was kept then is current
+    /// still: one small request instead of several.
+    pub(crate) fn is_unchanged(&mut self) -> Result<bool, UpdateError> {
+        let channel = &self.subscription.channel;
+        let files = &self.client.store().files;
+        let (Some(timestamp), Some(snapshot), Some(targets), Some(release)) =
+            (&files.timestamp, &files.snapshot, &files.targets, &files.channel)
+        else {
+            return Ok(false);
+        };
+        let mut set = self.client.set().clone();
+        // What was said to be bad counts here as everywhere: without it, nothing is current.
+        let mut replay = || -> Result<(), TrustError> {
+            set.update_timestamp(timestamp)?;
+            set.update_snapshot(snapshot)?;
+            set.update_targets(targets)?;
+            if let Some(violations) = &files.violations {
+                set.remember_violations(violations)?;
+                if set.violations_listing()?.is_some() {
+                    set.update_violations(violations)?;
+                }
+            }
+            set.update_delegated(channel.as_str(), "targets", release)?;
+            set.current_release(channel).map(|_| ())
+        };
+        if replay().is_err() || !self.client.is_unchanged()? {
+            return Ok(false);
+        }
+        self.check_root()?;
+        self.client.adopt(set);
+        Ok(true)
+    }
+
     /// Every root that there is, if they are no more than `most` new ones.
     pub(crate) fn update_roots(&mut self, most: u64) -> Result<(), UpdateError> {
         self.client.update_roots(most)?;
+        self.check_root()
+    }
+
+    /// Whether the newest root is one that the machine's owner, and what was seen before, allow.
+    fn check_root(&self) -> Result<(), UpdateError> {
         let root = self.client.set().root();
         let floors = self.client.store().state.floors(self.subscription.chain)?;
         let floor = floors.root.max(self.subscription.floor.root);

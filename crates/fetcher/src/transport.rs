@@ -15,6 +15,27 @@ pub trait Transport {
     /// Writes the file to `sink` as it arrives and gives its length. More than `bound` bytes are an error, and never
     /// written; less are not: whoever knows the length compares.
     fn fetch(&self, resource: &Resource, bound: u64, sink: &mut dyn io::Write) -> Result<u64, TransportError>;
+
+    /// As [`Self::fetch`], of a file of which `partial` has the beginning already: appends the rest, or starts again
+    /// where the rest alone cannot be had. Gives how many bytes came. The beginning may be anything (another mirror's,
+    /// a liar's): whoever knows the digest of the whole compares.
+    fn fetch_rest(&self, resource: &Resource, bound: u64, partial: &mut dyn Partial) -> Result<u64, TransportError> {
+        match partial.restart() {
+            Ok(()) => self.fetch(resource, bound, partial),
+            Err(error) => Err(TransportError {
+                url: resource.below(self.base()),
+                fault: Fault::Sink(error),
+            }),
+        }
+    }
+}
+
+/// A sink that keeps what an earlier fetch has left in it.
+pub trait Partial: io::Write {
+    /// How many bytes it has.
+    fn length(&self) -> u64;
+    /// Forgets them.
+    fn restart(&mut self) -> io::Result<()>;
 }
 
 /// A file that could not be fetched.
@@ -26,6 +47,16 @@ pub struct TransportError {
     /// What was wrong.
     #[source]
     pub fault: Fault,
+}
+
+impl Fault {
+    /// Whether the line is at fault, or the server's patience: what came so far may be the beginning of an honest file.
+    pub(crate) const fn is_of_the_connection(&self) -> bool {
+        matches!(
+            self,
+            Self::TooSlow { .. } | Self::Connection(_) | Self::BrokeOff { .. } | Self::Status { .. }
+        )
+    }
 }
 
 /// What can be wrong with a fetch.
@@ -40,11 +71,26 @@ pub enum Fault {
         /// The status.
         found: u16,
     },
-    /// The server points elsewhere. A mirror is what its owner named, not what a server says.
-    #[error("redirected to {to:?}; redirects are not followed")]
+    /// The server points to where the machine's owner does not allow. A mirror is what its owner named, not what a
+    /// server says.
+    #[error("redirected to {to:?}, which is not allowed")]
     Redirect {
         /// Where to.
         to: String,
+    },
+    /// From one allowed place to the next, without end.
+    #[error("redirected more than {limit} times")]
+    TooManyRedirects {
+        /// The bound.
+        limit: usize,
+    },
+    /// Asked for the rest of a file, the server sent another part of it.
+    #[error("expected the bytes from {expected} on, found {found:?}")]
+    OtherRange {
+        /// From where on it was asked for.
+        expected: u64,
+        /// What the server says it sent.
+        found: String,
     },
     /// The server announced more than there may be.
     #[error("expected at most {bound} bytes, {found} are announced")]

@@ -19,7 +19,7 @@ use crate::{
 
 /// TUF's limits are the client's to set: these are python-tuf's.
 pub(crate) const ROOT_BYTES: u64 = 512_000;
-const TIMESTAMP_BYTES: u64 = 16_384;
+pub(crate) const TIMESTAMP_BYTES: u64 = 16_384;
 const SNAPSHOT_BYTES: u64 = 2_000_000;
 const TARGETS_BYTES: u64 = 5_000_000;
 
@@ -124,6 +124,11 @@ impl<C: Source, K: Store> Client<C, K> {
         &self.set
     }
 
+    /// What is trusted, when nothing more is to be asked.
+    pub fn into_set(self) -> TrustedSet {
+        self.set
+    }
+
     /// Where it is kept.
     pub const fn store(&self) -> &K {
         &self.store
@@ -148,6 +153,21 @@ impl<C: Source, K: Store> Client<C, K> {
             self.set.update_root(&root)?;
             self.store.keep(file, root)?;
         }
+    }
+
+    /// Goes on with a set that was made from this one.
+    pub(crate) fn adopt(&mut self, set: TrustedSet) {
+        self.set = set;
+    }
+
+    /// Whether the source's timestamp is, byte for byte, the one that was kept. Then it has published nothing since:
+    /// every root comes with a timestamp of its own, and whoever withholds the one can withhold the other.
+    pub fn is_unchanged(&self) -> Result<bool, UpdateError> {
+        let file = File::Timestamp;
+        let Some(kept) = self.store.kept(file)? else {
+            return Ok(false);
+        };
+        Ok(self.get(file, TIMESTAMP_BYTES)? == kept)
     }
 
     /// Timestamp, snapshot and top-level targets: what is not known already is fetched (section 5.4 to 5.6).

@@ -56,11 +56,13 @@ pub enum TimestampOutcome {
     Updated,
 }
 
+#[derive(Clone)]
 enum Profile {
     Chain { chain: ChainId, keyring: Keyring },
     Foreign,
 }
 
+#[derive(Clone)]
 struct KnownSnapshot {
     claims: Snapshot,
     /// What was signed, to compare with the timestamp's listing: a snapshot that was loaded as a floor came
@@ -68,12 +70,14 @@ struct KnownSnapshot {
     bytes: Vec<u8>,
 }
 
+#[derive(Clone)]
 struct VerifiedTargets {
     file: Signed<Targets>,
     evidence: Evidence,
 }
 
 /// The set of metadata that is trusted so far.
+#[derive(Clone)]
 pub struct TrustedSet {
     profile: Profile,
     judge: Judge,
@@ -244,6 +248,11 @@ impl TrustedSet {
     /// What the trusted root is.
     pub fn root(&self) -> &Root {
         &self.root.claims
+    }
+
+    /// The version of the trusted timestamp.
+    pub fn timestamp_version(&self) -> Option<u64> {
+        self.timestamp.as_ref().map(|timestamp| timestamp.version)
     }
 
     /// What statements are judged under: the policy of the trusted root, now.

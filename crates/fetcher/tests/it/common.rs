@@ -1,10 +1,13 @@
 //! A subscriber and a channel in two temporary directories.
 
-use std::fs;
+use std::{fs, path::PathBuf};
 
 use attestation::{Sha256Digest, Time};
-use fetcher::{Bounds, FileTransport, Silent, Transport, Update, UpdateError};
-use install::{BaseUrl, Floor, GenerationNumber, LockedState, State, Subscription};
+use fetcher::{FileTransport, Options, Silent, Transport, Update, UpdateError};
+use install::{
+    BaseUrl, Floor, Generation, GenerationNumber, LockedState, State, Subscription,
+    verify::{self, VerifyError},
+};
 use nixstore::nar::hash_directory;
 use tempfile::TempDir;
 use testkit::{ChannelTarball, TestChain};
@@ -60,6 +63,7 @@ impl Subscriber {
             channel: "unstable".parse().unwrap(),
             urls: vec!["https://mirror.example/".parse().unwrap()],
             floor: Floor { root: 1, release: 1 },
+            redirects: Vec::new(),
         };
         let directory = tempfile::tempdir().unwrap();
         let subscriber = Self {
@@ -88,7 +92,7 @@ impl Subscriber {
             &self.subscription,
             &self.locked(),
             mirrors,
-            Bounds::default(),
+            Options::default(),
             now,
             &Silent,
         )
@@ -98,6 +102,26 @@ impl Subscriber {
     pub(crate) fn installed(&self) -> (GenerationNumber, Sha256Digest) {
         let current = self.state().current().unwrap().expect("a generation");
         (current.number(), hash_directory(&current.nixexprs()).unwrap().sha256)
+    }
+
+    /// The unfinished downloads that are kept.
+    pub(crate) fn partials(&self) -> Vec<PathBuf> {
+        let entries = fs::read_dir(self.directory.path().join("partial"));
+        entries.map_or_else(|_| Vec::new(), |all| all.map(|entry| entry.unwrap().path()).collect())
+    }
+
+    /// Puts something there as the beginning of a download.
+    pub(crate) fn plant_partial(&self, of: Sha256Digest, bytes: &[u8]) {
+        let directory = self.directory.path().join("partial");
+        fs::create_dir_all(&directory).unwrap();
+        fs::write(directory.join(of.to_string()), bytes).unwrap();
+    }
+
+    /// Earns again that a generation is what was signed.
+    pub(crate) fn verify(&self, generation: &Generation) -> Result<(), VerifyError> {
+        let Subscription { chain, channel, .. } = &self.subscription;
+        let release = verify::release(generation, *chain, channel, &[], now())?;
+        verify::tree(generation, &release)
     }
 
     /// Fails the test if anything unfinished lies about.

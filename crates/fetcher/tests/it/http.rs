@@ -8,11 +8,12 @@ use std::{
 };
 
 use fetcher::{Fault, HttpTransport, Pace, Resource, Transport as _};
+use install::HostName;
 
 const BOUND: u64 = 1_000;
 
 /// Serves every connection by `answer`, once the head of the request has come, and gives the base URL.
-fn server(answer: impl Fn(&mut TcpStream, &str) -> std::io::Result<()> + Send + 'static) -> String {
+pub(crate) fn server(answer: impl Fn(&mut TcpStream, &str) -> std::io::Result<()> + Send + 'static) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/channel", listener.local_addr().unwrap());
     thread::spawn(move || {
@@ -108,7 +109,7 @@ fn installs_a_release_over_http() {
             .update_at(&[&transport], crate::common::now())
             .unwrap()
             .requests,
-        2
+        1
     );
 }
 
@@ -220,6 +221,100 @@ fn refuses_redirects_to_anywhere() {
                 other => panic!("{status} to {to}: {other:?}"),
             }
         }
+    }
+}
+
+fn fetch_allowing(url: &str, hosts: &[&str]) -> Result<u64, Fault> {
+    let hosts: Vec<HostName> = hosts.iter().map(|host| host.parse().unwrap()).collect();
+    let transport = HttpTransport::new(url.parse().unwrap(), pace(), b"")
+        .unwrap()
+        .with_redirects_to(&hosts);
+    let mut got = Vec::new();
+    let result = transport.fetch(&Resource::Timestamp, BOUND, &mut got);
+    result.map_err(|error| error.fault)
+}
+
+fn redirecting(to: &str) -> String {
+    answering(format!(
+        "HTTP/1.1 302 Found\r\nLocation: {to}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+    ))
+}
+
+#[test]
+fn follows_a_redirect_to_a_host_that_the_owner_allows_and_to_no_other() {
+    let target = answering(ok("hello"));
+    assert_eq!(fetch_allowing(&redirecting(&target), &["127.0.0.1"]).unwrap(), 5);
+    for hosts in [&[][..], &["cdn.example.org"], &["127.0.0.2"]] {
+        let fault = fetch_allowing(&redirecting(&target), hosts).unwrap_err();
+        assert!(matches!(&fault, Fault::Redirect { to } if *to == target), "{fault:?}");
+    }
+    // An allowed host that points on to one that is not.
+    let twice = redirecting(&redirecting("http://other.example/"));
+    let fault = fetch_allowing(&twice, &["127.0.0.1"]).unwrap_err();
+    assert!(
+        matches!(&fault, Fault::Redirect { to } if to == "http://other.example/"),
+        "{fault:?}"
+    );
+}
+
+#[test]
+fn refuses_a_redirect_to_a_file_or_with_a_password_even_where_the_host_is_allowed() {
+    for to in [
+        "file:///etc/passwd",
+        "file://127.0.0.1/etc/passwd",
+        "http://user:secret@127.0.0.1/",
+        "ftp://127.0.0.1/",
+    ] {
+        let fault = fetch_allowing(&redirecting(to), &["127.0.0.1"]).unwrap_err();
+        assert!(
+            matches!(&fault, Fault::Redirect { to: found } if found == to),
+            "{to}: {fault:?}"
+        );
+    }
+}
+
+#[test]
+fn refuses_a_redirect_loop() {
+    let fault = fetch_allowing(&redirecting("/channel/metadata/timestamp.json"), &["127.0.0.1"]).unwrap_err();
+    assert!(matches!(fault, Fault::TooManyRedirects { .. }), "{fault:?}");
+}
+
+#[test]
+fn refuses_a_gzip_bomb_without_unpacking_it() {
+    // A gzip member of a gigabyte of zeros is a megabyte; what is never unpacked needs no more than its head.
+    let body = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3];
+    for encoding in ["gzip", "x-gzip", "br", "deflate", "zstd", "gzip, gzip"] {
+        let mut answer = format!(
+            "HTTP/1.1 200 OK\r\nContent-Encoding: {encoding}\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        )
+        .into_bytes();
+        answer.extend(body);
+        let fault = refusal(&answering(answer));
+        assert!(
+            matches!(&fault, Fault::Encoded { found } if found == encoding),
+            "{fault:?}"
+        );
+    }
+    // Compressed for the transfer alone: reqwest does not unpack it, and the digest decides.
+    let url = answering("HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n");
+    let (got, _) = fetch(&url);
+    assert!(got.len() <= 5, "{got:?}");
+}
+
+#[test]
+fn refuses_a_content_length_that_is_not_kept() {
+    let longer = answering("HTTP/1.1 200 OK\r\nContent-Length: 3\r\nConnection: close\r\n\r\nhello");
+    let (got, result) = fetch(&longer);
+    assert_eq!(
+        (got.as_slice(), result.unwrap()),
+        (b"hel".as_slice(), 3),
+        "no more than announced"
+    );
+    for bad in ["-5", "5x", "99999999999999999999999"] {
+        let url = answering(format!("HTTP/1.1 200 OK\r\nContent-Length: {bad}\r\n\r\nhello"));
+        let fault = refusal(&url);
+        assert!(matches!(fault, Fault::Connection(_)), "{bad}: {fault:?}");
     }
 }
 

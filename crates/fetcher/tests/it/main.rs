@@ -5,7 +5,12 @@
 mod common;
 mod delivery;
 mod file;
+mod hostile;
 mod http;
+mod mirrors;
+mod patches;
+mod resume;
 mod search;
 mod trust;
+mod tuf;
 mod violation;

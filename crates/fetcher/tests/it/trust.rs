@@ -2,7 +2,7 @@
 
 use crate::common::{Site, Subscriber, assert_refused, installed, now, tarball};
 use attestation::{PersonName, Seconds};
-use fetcher::{Bounds, Silent, UpdateError, probe};
+use fetcher::{Bounds, Options, Silent, UpdateError, probe};
 use policy::TrustError;
 use sequoia_openpgp::{
     Cert, cert::CertRevocationBuilder, parse::Parse as _, serialize::MarshalInto as _, types::ReasonForRevocation,
@@ -52,6 +52,7 @@ fn refuses_root_that_does_not_descend_from_the_pinned_one() {
     let mut other = TestChain::new(now());
     other.rotate(|_| {});
     let mut forged = chain.clone();
+    forged.publish();
     forged.files.insert(
         "metadata/2.root.json".to_owned(),
         other.files["metadata/2.root.json"].clone(),
@@ -140,16 +141,19 @@ fn refuses_endless_chain_of_roots_and_keeps_how_far_it_came() {
     }
     site.serve(&chain);
     let update = |roots| {
-        let bounds = Bounds {
-            roots,
-            ..Bounds::default()
+        let options = Options {
+            bounds: Bounds {
+                roots,
+                ..Bounds::default()
+            },
+            ..Options::default()
         };
         let mirror = site.transport();
         fetcher::update(
             &subscriber.subscription,
             &subscriber.locked(),
             &[&mirror],
-            bounds,
+            options,
             now(),
             &Silent,
         )

@@ -38,7 +38,7 @@ pub struct Violated {
 }
 
 /// Violations that are known, from this snapshot and from before.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Violations {
     counted: BTreeMap<StatementId, Verified<Statement>>,
     /// Whether those that the snapshot lists are among them.
