@@ -2,9 +2,12 @@
 
 pub(crate) mod completions;
 pub(crate) mod gate;
+pub(crate) mod gc;
 pub(crate) mod list;
 pub(crate) mod man;
+pub(crate) mod pin;
 pub(crate) mod rollback;
+pub(crate) mod serve;
 pub(crate) mod status;
 pub(crate) mod subscribe;
 pub(crate) mod update;

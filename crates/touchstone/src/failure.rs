@@ -4,9 +4,12 @@ mod advice;
 
 use std::{error::Error, process::ExitCode};
 
+use install::Trouble;
 use serde::Serialize;
 
 use crate::output;
+
+pub(crate) use advice::classify_update;
 
 /// What kind of failure it was, and its exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -69,6 +72,10 @@ impl Failure {
         ExitCode::from(self.kind as u8)
     }
 
+    pub(crate) const fn kind(&self) -> Kind {
+        self.kind
+    }
+
     pub(crate) const fn code(&self) -> &'static str {
         self.code
     }
@@ -90,6 +97,13 @@ impl Failure {
             .collect()
     }
 
+    /// All of it in one line.
+    pub(crate) fn in_one_line(&self) -> String {
+        let mut messages = vec![self.headline()];
+        messages.extend(self.causes());
+        messages.join(": ")
+    }
+
     pub(crate) fn next(&self) -> &str {
         &self.next
     }
@@ -106,9 +120,29 @@ impl Failure {
     }
 }
 
+impl Failure {
+    /// What the mirrors said, one by one: all that there is to say, where there is only one.
+    pub(crate) fn mirrors(&self) -> &[MirrorReport] {
+        &self.mirrors
+    }
+}
+
+impl MirrorReport {
+    pub(crate) fn trouble(&self) -> Trouble {
+        Trouble {
+            code: self.code.to_owned(),
+            message: self.messages.join(": "),
+        }
+    }
+
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+}
+
 /// Why a mirror did not do.
 pub(crate) fn mirror_report(failure: &fetcher::MirrorFailure) -> MirrorReport {
-    let (kind, code) = advice::classify_update(&failure.error);
+    let (kind, code) = classify_update(&failure.error);
     MirrorReport {
         url: failure.mirror.to_string(),
         kind,

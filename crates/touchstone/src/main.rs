@@ -3,9 +3,12 @@
 mod clock;
 mod commands;
 mod failure;
+mod journal;
 mod mirrors;
 mod output;
+mod pins;
 mod progress;
+mod serve;
 mod state_dir;
 
 use std::{path::PathBuf, process::ExitCode};
@@ -48,6 +51,9 @@ enum Command {
     List(commands::list::Arguments),
     Rollback(commands::rollback::Arguments),
     Gate(commands::gate::Arguments),
+    Gc(commands::gc::Arguments),
+    Pin(commands::pin::Arguments),
+    Serve(commands::serve::Arguments),
     #[command(hide = true)]
     Man(commands::man::Arguments),
     #[command(hide = true)]
@@ -76,6 +82,9 @@ fn run(state: Option<PathBuf>, output: Output, command: Command) -> Result<ExitC
         Command::List(arguments) => commands::list::run(&arguments, &state()?, output),
         Command::Rollback(arguments) => commands::rollback::run(&arguments, &state()?, output),
         Command::Gate(arguments) => commands::gate::run(arguments, &state()?, output),
+        Command::Gc(arguments) => commands::gc::run(&arguments, &state()?, output),
+        Command::Pin(arguments) => commands::pin::run(&arguments, &state()?, output),
+        Command::Serve(arguments) => commands::serve::run(&arguments, &state()?, output),
         Command::Man(arguments) => commands::man::run(&arguments),
         Command::Completions(arguments) => commands::completions::run(&arguments),
     }

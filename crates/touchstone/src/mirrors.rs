@@ -4,7 +4,7 @@ use std::{env, fs, path::PathBuf};
 
 use clap::Args;
 use fetcher::{FileTransport, HttpTransport, Pace, Transport};
-use install::BaseUrl;
+use install::{BaseUrl, HostName, Subscription};
 
 use crate::failure::{Failure, Kind};
 
@@ -17,10 +17,11 @@ pub(crate) struct NetworkArguments {
 }
 
 impl NetworkArguments {
-    /// A transport for each URL.
-    pub(crate) fn open(&self, urls: &[BaseUrl]) -> Result<Vec<Box<dyn Transport>>, Failure> {
+    /// A transport for each mirror.
+    pub(crate) fn open(&self, subscription: &Subscription) -> Result<Vec<Box<dyn Transport>>, Failure> {
         let authorities = self.authorities()?;
-        urls.iter().map(|url| open(url, &authorities)).collect()
+        let Subscription { urls, redirects, .. } = subscription;
+        urls.iter().map(|url| open(url, redirects, &authorities)).collect()
     }
 
     /// The certificate authorities beside Mozilla's, in PEM form.
@@ -39,12 +40,12 @@ impl NetworkArguments {
     }
 }
 
-fn open(url: &BaseUrl, authorities: &[u8]) -> Result<Box<dyn Transport>, Failure> {
+fn open(url: &BaseUrl, redirects: &[HostName], authorities: &[u8]) -> Result<Box<dyn Transport>, Failure> {
     if let Some(transport) = FileTransport::new(url.clone()) {
         return Ok(Box::new(transport));
     }
     match HttpTransport::new(url.clone(), Pace::default(), authorities) {
-        Ok(transport) => Ok(Box::new(transport)),
+        Ok(transport) => Ok(Box::new(transport.with_redirects_to(redirects))),
         Err(error) => Err(Failure::new(
             Kind::Environment,
             "network-setup",

@@ -7,7 +7,7 @@ use attestation::{PersonName, Seconds, Time, chain::Release};
 use policy::Evidence;
 use serde::Serialize;
 
-use crate::failure::Failure;
+use crate::{failure::Failure, journal};
 
 /// How results are printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -52,11 +52,12 @@ impl Output {
             let report = serde_json::json!({ "error": failure.report() });
             println!("{report}");
         }
-        anstream::eprintln!("{WARNING}touchstone:{WARNING:#} {}", failure.headline());
+        let priority = journal::prefix(3);
+        anstream::eprintln!("{priority}{WARNING}touchstone:{WARNING:#} {}", failure.headline());
         for cause in failure.causes() {
-            anstream::eprintln!("  because: {cause}");
+            anstream::eprintln!("{priority}  because: {cause}");
         }
-        anstream::eprintln!("  next: {}", failure.next());
+        anstream::eprintln!("{priority}  next: {}", failure.next());
     }
 }
 

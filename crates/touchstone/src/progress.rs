@@ -42,6 +42,7 @@ impl Progress for Bars {
             Step::Metadata => "asking",
             Step::Download => "downloading",
             Step::Unpack => "unpacking",
+            Step::Patch => "patching",
             Step::Check => "checking",
         };
         let template = match total {

@@ -1,18 +1,20 @@
 //! `touchstone status`: five lines on what a person wants to know.
 
-use std::{path::Path, process::ExitCode};
+use std::{fs, path::Path, process::ExitCode};
 
 use attestation::{Seconds, Time, chain::Release};
 use clap::Args;
-use install::{Generation, GenerationNumber, State, Subscription, verify as earn, verify::VerifyError};
-use policy::{Keyring, trusted_set::Judge};
+use install::{Attempt, Generation, GenerationNumber, State, Subscription, verify as earn, verify::VerifyError};
+use policy::{Keyring, TrustError, trusted_set::Judge};
 use serde::Serialize;
+use serde_json::Value;
 
 use super::verify;
 use crate::{
     clock,
     failure::Failure,
     output::{self, Output, Vouched, WARNING},
+    pins,
 };
 
 /// Show which release is installed, who signed it, how old it is, what is newer, what is wrong. No network.
@@ -20,12 +22,18 @@ use crate::{
 #[command(after_help = "\
 Signatures are checked again each time; the files are by `touchstone verify`.
 
-Example: for monitoring; exit code 1 when something is wrong
-  touchstone status --check")]
+Examples:
+  touchstone status
+  touchstone status --check     # one line for monitoring; exit code 1 when something is wrong
+  touchstone status --pins      # the lines that point Nix at what is installed")]
 pub(crate) struct Arguments {
-    /// Fail with exit code 1 when something is wrong
+    /// One line, and exit code 1 when something is wrong
     #[arg(long)]
     check: bool,
+
+    /// Show also how Nix is pointed at what is installed
+    #[arg(long, conflicts_with = "check")]
+    pins: bool,
 }
 
 #[derive(Serialize)]
@@ -40,12 +48,23 @@ struct Status {
     current_until: Option<Time>,
     /// The sequence of a newer release that was seen and is not installed.
     newer: Option<u64>,
+    /// When the mirrors were asked last, and how that went.
+    asked: Option<Attempt>,
+    pins: Pins,
     wrong: Vec<Wrong>,
 }
 
 #[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct Pins {
+    nix_path: String,
+    /// The entry of a flake registry; absent until `touchstone pin`.
+    registry: Option<Value>,
+}
+
+#[derive(Serialize)]
 struct Wrong {
-    code: &'static str,
+    code: String,
     message: String,
 }
 
@@ -53,7 +72,18 @@ pub(crate) fn run(arguments: &Arguments, directory: &Path, output: Output) -> Re
     let state = State::open(directory)?;
     let now = clock::now(&state)?;
     let status = look(&state, now)?;
-    output.result(&status, |status| in_words(status, now));
+    output.result(&status, |status| {
+        if arguments.check {
+            return in_one_line(status, now);
+        }
+        let text = in_words(status, now);
+        let Pins { nix_path, registry } = &status.pins;
+        if arguments.pins {
+            format!("{text}\n\n{}", pins::in_words(nix_path, registry.as_ref()))
+        } else {
+            text
+        }
+    });
     let healthy = status.wrong.is_empty();
     Ok(if arguments.check && !healthy {
         ExitCode::from(1)
@@ -75,10 +105,7 @@ fn look(state: &State, now: Time) -> Result<Status, Failure> {
             }
         },
         None => {
-            wrong.push(Wrong {
-                code: "nothing-installed",
-                message: "nothing is installed yet".to_owned(),
-            });
+            wrong.push(Wrong::new("nothing-installed", "nothing is installed yet"));
             None
         }
     };
@@ -87,12 +114,11 @@ fn look(state: &State, now: Time) -> Result<Status, Failure> {
         (None, None)
     });
     if newest.is_some() && current_until.is_none() {
-        let message = "what is known of the channel has expired; nobody knows what is newer".to_owned();
-        wrong.push(Wrong {
-            code: "expired",
-            message,
-        });
+        let message = "what is known of the channel has expired; nobody knows what is newer";
+        wrong.push(Wrong::new("expired", message));
     }
+    let asked = state.last_attempt();
+    wrong.extend(asked.iter().flat_map(wrong_of_attempt));
     let installed = vouched.as_ref().map_or(0, |vouched| vouched.release.sequence);
     Ok(Status {
         generation: current.as_ref().map(Generation::number),
@@ -101,6 +127,17 @@ fn look(state: &State, now: Time) -> Result<Status, Failure> {
         newer: newest
             .map(|release| release.sequence)
             .filter(|sequence| *sequence > installed),
+        pins: Pins {
+            nix_path: pins::nix_path(state),
+            registry: current
+                .as_ref()
+                .zip(vouched.as_ref())
+                .and_then(|(generation, vouched)| {
+                    let link = fs::read_link(generation.store_link()).ok()?;
+                    Some(pins::registry(&link, &vouched.release))
+                }),
+        },
+        asked,
         vouched,
         subscription,
         wrong,
@@ -119,19 +156,62 @@ fn newest(state: &State, subscription: &Subscription, now: Time) -> Result<Newes
     let keyring = Keyring::from_bytes(&files.keyring).map_err(VerifyError::from)?;
     let replay = |judge| earn::replay(&files, *chain, channel, keyring.clone(), judge, now);
     let release = replay(Judge::Authentic)?.release(channel).map_err(VerifyError::from)?;
-    let fresh = replay(Judge::Current)
-        .ok()
-        .and_then(|set| set.current_release(channel).ok());
-    Ok((Some(release.get().clone()), fresh.map(|current| current.until())))
+    let fresh = replay(Judge::Current).ok().map(|set| set.current_release(channel));
+    let until = match fresh {
+        Some(Ok(current)) => Some(current.until()),
+        Some(Err(error @ TrustError::Violated { .. })) => return Err(VerifyError::from(error).into()),
+        Some(Err(_)) | None => None,
+    };
+    Ok((Some(release.get().clone()), until))
+}
+
+impl Wrong {
+    fn new(code: &str, message: impl Into<String>) -> Self {
+        Self {
+            code: code.to_owned(),
+            message: message.into(),
+        }
+    }
 }
 
 impl From<&Failure> for Wrong {
     fn from(failure: &Failure) -> Self {
-        let mut messages = vec![failure.headline()];
-        messages.extend(failure.causes());
-        Self {
-            code: failure.code(),
-            message: messages.join(": "),
+        Self::new(failure.code(), failure.in_one_line())
+    }
+}
+
+/// What was wrong when the mirrors were asked last. One that is behind, or gave no answer while another did, is not.
+fn wrong_of_attempt(attempt: &Attempt) -> Vec<Wrong> {
+    let mut wrong = Vec::new();
+    if let Some(failure) = attempt.failure.as_ref().filter(|_| !attempt.unanswered) {
+        let message = format!("the last update, at {}, failed: {}", attempt.time, failure.message);
+        wrong.push(Wrong::new(&failure.code, message));
+    }
+    let lying = attempt.mirrors.iter().filter(|mirror| mirror.view == "contradicts");
+    wrong.extend(lying.filter_map(|mirror| {
+        let trouble = mirror.trouble.as_ref()?;
+        Some(Wrong::new(&trouble.code, format!("{} {}", mirror.url, trouble.message)))
+    }));
+    wrong
+}
+
+/// What monitoring reads: a word, what it is about, and the age as performance data.
+fn in_one_line(status: &Status, now: Time) -> String {
+    let what = match &status.vouched {
+        Some(vouched) => format!(
+            "{}, {} old, signed by {}",
+            output::name(&vouched.release),
+            output::age(now, vouched.release.time),
+            output::people(&vouched.signed_by)
+        ),
+        None => format!("{}: nothing that is verified", status.subscription.channel),
+    };
+    let age = status.age_seconds.map_or(String::new(), |age| format!(" | age={age}s"));
+    match status.wrong.as_slice() {
+        [] => format!("TOUCHSTONE OK - {what}{age}"),
+        wrong => {
+            let messages: Vec<_> = wrong.iter().map(|wrong| wrong.message.as_str()).collect();
+            format!("TOUCHSTONE WARNING - {what}; {}{age}", messages.join("; "))
         }
     }
 }

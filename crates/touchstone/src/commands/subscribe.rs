@@ -5,7 +5,7 @@ use std::{path::Path, process::ExitCode};
 use attestation::{ChainId, ChannelName};
 use clap::Args;
 use fetcher::Bounds;
-use install::{BaseUrl, Floor, State, Subscription};
+use install::{BaseUrl, Floor, HostName, State, Subscription};
 use serde::Serialize;
 
 use crate::{clock, failure::Failure, mirrors::NetworkArguments, output::Output};
@@ -22,6 +22,10 @@ pub(crate) struct Arguments {
     /// Where the channel's files are (https, http or file); more mirrors in order of preference
     #[arg(long = "url", value_name = "URL", required = true)]
     urls: Vec<BaseUrl>,
+
+    /// A host to which the mirrors may redirect, over https; none by default
+    #[arg(long = "allow-redirect", value_name = "HOST")]
+    redirects: Vec<HostName>,
 
     /// The chain: SHA-256 of its 1.root.json
     #[arg(long, value_name = "SHA256")]
@@ -70,6 +74,7 @@ pub(crate) fn run(arguments: Arguments, directory: &Path, output: Output) -> Res
             root: arguments.floor_root,
             release: arguments.floor_release,
         },
+        redirects: arguments.redirects,
     };
     let state = State::create(directory)?;
     let now = state.floors(subscription.chain)?.time.max(clock::before_any_state());
@@ -78,7 +83,7 @@ pub(crate) fn run(arguments: Arguments, directory: &Path, output: Output) -> Res
     let root_version = if arguments.no_fetch {
         None
     } else {
-        let transports = arguments.network.open(&subscription.urls)?;
+        let transports = arguments.network.open(&subscription)?;
         let mirrors: Vec<_> = transports.iter().map(|transport| &**transport).collect();
         Some(fetcher::probe(&subscription, &state, &mirrors, Bounds::default(), now)?)
     };

@@ -84,16 +84,18 @@ pub(crate) fn find(state: &State, wanted: Option<GenerationNumber>) -> Result<Ge
     }
 }
 
-/// Who vouches for a generation, by its signed files and the certificates known since.
+/// Who vouches for a generation, by its signed files, the certificates known since, and what was said to be bad since.
 pub(crate) fn authenticate(
     state: &State,
     subscription: &Subscription,
     generation: &Generation,
 ) -> Result<Verified<attestation::chain::Release>, Failure> {
     let Subscription { chain, channel, .. } = subscription;
-    let newer = state.trusted(*chain, channel).load()?.keyring;
+    let known = state.trusted(*chain, channel).load()?;
     let now = clock::now(state)?;
-    Ok(verify::release(generation, *chain, channel, &newer, now)?)
+    let release = verify::release(generation, *chain, channel, &known.keyring, now)?;
+    verify::refuse_violated(&release, &known, *chain, now)?;
+    Ok(release)
 }
 
 #[derive(Debug, thiserror::Error)]

@@ -22,6 +22,11 @@ impl From<UpdateError> for Failure {
             UpdateError::Install(InstallError::State(error)) => next_for_state(error),
             UpdateError::Trust(error) => next_for_trust(error),
             UpdateError::NoSuchChannel { .. } => "subscribe to one of these with --channel".to_owned(),
+            UpdateError::Transport(error) if matches!(error.fault, Fault::Redirect { .. }) => {
+                "nothing was changed; if you know that host, allow it (touchstone subscribe --allow-redirect HOST), or use \
+                 another mirror (touchstone subscribe --url)"
+                    .to_owned()
+            }
             _ if kind == Kind::Refused => ASK_ANOTHER.to_owned(),
             _ if kind == Kind::Environment => "nothing was changed; check the disk".to_owned(),
             _ => NETWORK.to_owned(),
@@ -60,6 +65,7 @@ impl From<LockError> for Failure {
                 "wait until it has ended, then try again",
             ),
             LockError::File(error) => error.into(),
+            LockError::State(error) => error.into(),
         }
     }
 }
@@ -82,14 +88,19 @@ impl From<VerifyError> for Failure {
             VerifyError::Incomplete { .. } => (Kind::Refused, "incomplete"),
             VerifyError::Keyring(_) => (Kind::Refused, "keyring"),
             VerifyError::Trust(error) => (Kind::Refused, classify_trust(error)),
+            VerifyError::Violated { .. } => (Kind::Refused, "violated"),
             VerifyError::OtherTree { .. } => (Kind::Refused, "other-tree"),
             VerifyError::Hash(_) | VerifyError::File(_) => (Kind::Environment, "io"),
         };
         let next = match kind {
-            Kind::Refused => {
-                "do not use this generation; touchstone update installs the newest, touchstone list shows others"
+            Kind::Refused if code == "violated" => {
+                "touchstone update, for the release that replaces it; touchstone list shows what is installed, and touchstone \
+                 rollback N goes to one that nobody has said to be bad"
             }
-            _ => "check that the generation can be read, or install it again with touchstone update",
+            Kind::Refused => {
+                "do not use this generation; touchstone update --repair installs the newest anew, touchstone list shows others"
+            }
+            _ => "check that the generation can be read, or install it again with touchstone update --repair",
         };
         Self::new(kind, code, error, next)
     }
@@ -110,6 +121,7 @@ pub(crate) fn classify_update(error: &UpdateError) -> (Kind, &'static str) {
             (Kind::Refused, "other-target")
         }
         UpdateError::Install(error) => match error {
+            InstallError::Patch(_) => (Kind::Refused, "hostile-patch"),
             InstallError::Unpack(_) => (Kind::Refused, "hostile-archive"),
             InstallError::OtherTree { .. } => (Kind::Refused, "other-tree"),
             InstallError::Hash(_) => (Kind::Environment, "io"),
@@ -134,7 +146,8 @@ fn classify_fault(fault: &Fault) -> (Kind, &'static str) {
         Fault::Sink(source) => (Kind::Environment, classify_io(source)),
         Fault::NotFound => (Kind::Network, "not-found"),
         Fault::Status { .. } => (Kind::Network, "status"),
-        Fault::Redirect { .. } => (Kind::Network, "redirect"),
+        Fault::Redirect { .. } | Fault::TooManyRedirects { .. } => (Kind::Network, "redirect"),
+        Fault::OtherRange { .. } => (Kind::Network, "other-range"),
         Fault::Encoded { .. } => (Kind::Network, "encoded"),
         Fault::TooSlow { .. } => (Kind::Network, "too-slow"),
         Fault::Connection(_) => (Kind::Network, "no-connection"),

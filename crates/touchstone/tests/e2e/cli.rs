@@ -24,7 +24,7 @@ fn subscribes_updates_verifies_and_rolls_back() {
     let again = world.run(&["update"]).assert_ok().json();
     assert_eq!(
         (&again["outcome"], &again["requests"]),
-        (&"unchanged".into(), &2.into())
+        (&"unchanged".into(), &1.into())
     );
 
     world.release("2");
@@ -52,7 +52,7 @@ fn subscribes_updates_verifies_and_rolls_back() {
 #[test]
 fn status_says_in_five_lines_what_a_person_wants_to_know() {
     let world = World::installed();
-    let status = world.run_text(&["status", "--check"]).assert_ok();
+    let status = world.run_text(&["status"]).assert_ok();
     let lines: Vec<_> = status.stdout.lines().collect();
     assert_eq!(lines.len(), 5, "{status:?}");
     for (line, start) in lines.iter().zip([
@@ -64,6 +64,17 @@ fn status_says_in_five_lines_what_a_person_wants_to_know() {
         assert!(line.starts_with(start), "{line:?}");
     }
     assert_eq!(lines[4], "wrong    nothing");
+    let one = world.run_text(&["status", "--check"]).assert_ok().stdout;
+    assert!(
+        one.starts_with("TOUCHSTONE OK - unstable 1 (commit ") && one.contains(" | age="),
+        "{one}"
+    );
+    assert_eq!(one.lines().count(), 1);
+    let pins = world.run_text(&["status", "--pins"]).assert_ok().stdout;
+    assert!(
+        pins.contains(&format!("NIX_PATH={}/current/channels", world.state().display())),
+        "{pins}"
+    );
     let json = world.run(&["status"]).assert_ok().json();
     assert_eq!(json["wrong"], serde_json::json!([]));
     assert_eq!(json["subscription"]["channel"], "unstable");

@@ -4,4 +4,7 @@
 
 mod cli;
 mod crash;
+mod mirrors;
+mod nix;
+mod violated;
 mod world;

@@ -7,7 +7,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use attestation::Time;
+use attestation::{Sha256Digest, Time};
 use serde_json::Value;
 use tempfile::TempDir;
 use testkit::{ChannelTarball, TestChain};
@@ -17,7 +17,14 @@ pub(crate) const TOUCHSTONE: &str = env!("CARGO_BIN_EXE_touchstone");
 /// A world of its own.
 pub(crate) struct World {
     pub(crate) chain: TestChain,
+    newest: Option<ChannelTarball>,
     directory: TempDir,
+}
+
+/// A copy of the site at a place of its own.
+pub(crate) struct Site {
+    pub(crate) path: PathBuf,
+    pub(crate) url: String,
 }
 
 /// A finished command.
@@ -76,6 +83,7 @@ impl World {
     pub(crate) fn at(now: Time) -> Self {
         let mut world = Self {
             chain: TestChain::new(now),
+            newest: None,
             directory: tempfile::tempdir().unwrap(),
         };
         world.release("1");
@@ -92,9 +100,44 @@ impl World {
 
     /// Releases a channel whose `default.nix` is `text`.
     pub(crate) fn release(&mut self, text: &str) {
-        let tarball = ChannelTarball::new(&[("default.nix", text), ("pkgs/hello/default.nix", "{ }: null")]);
-        self.chain.release_tarball("unstable", &tarball);
+        self.release_files(&[("default.nix", text), ("pkgs/hello/default.nix", "{ }: null")], false);
+    }
+
+    /// As [`Self::release`], with a patch from the release before; big enough that it is worth one.
+    pub(crate) fn release_patched(&mut self, text: &str) {
+        let noise: String = (0..200_u32)
+            .map(|at| Sha256Digest::of(at.to_le_bytes()).to_string())
+            .collect();
+        let files = [
+            ("default.nix", text),
+            ("pkgs/noise.nix", &noise),
+            ("pkgs/hello/default.nix", "{ }: null"),
+        ];
+        self.release_files(&files, true);
+    }
+
+    /// Releases these files.
+    pub(crate) fn release_files(&mut self, files: &[(&str, &str)], patched: bool) {
+        let tarball = ChannelTarball::new(files);
+        match self.newest.as_ref().filter(|_| patched) {
+            Some(old) => self.chain.release_patched("unstable", &tarball, &[old]),
+            None => self.chain.release_tarball("unstable", &tarball),
+        }
+        self.newest = Some(tarball);
         self.serve();
+    }
+
+    /// What was released last.
+    pub(crate) fn newest(&self) -> &ChannelTarball {
+        self.newest.as_ref().unwrap()
+    }
+
+    /// Another mirror, with what the site has now.
+    pub(crate) fn second_site(&self, name: &str) -> Site {
+        let path = self.directory.path().join(name);
+        self.chain.write_to(&path).unwrap();
+        let url = format!("file://{}", path.display());
+        Site { path, url }
     }
 
     /// Serves the chain as it is.

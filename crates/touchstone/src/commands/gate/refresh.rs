@@ -133,7 +133,7 @@ fn manifest(
     {
         return Ok(bytes);
     }
-    let bytes = fetch(wanted, subscription, &network.open(&subscription.urls)?, system)?;
+    let bytes = fetch(wanted, subscription, &network.open(subscription)?, system)?;
     fs::create_dir_all(&directory).map_err(|error| environment(error, "check the disk"))?;
     place
         .replace(&kept, 0o644, |file| io::Write::write_all(file, &bytes))
