@@ -104,7 +104,10 @@ pub fn refuse_violated(
 }
 
 fn list(by: &[Violated]) -> String {
-    let said: Vec<_> = by.iter().map(|said| format!("{} says {:?}", said.by, said.reason)).collect();
+    let said: Vec<_> = by
+        .iter()
+        .map(|said| format!("{} says {:?}", said.by, said.reason))
+        .collect();
     said.join(", ")
 }
 
