@@ -218,6 +218,7 @@ impl Channel {
                 commit: ObjectId::from_hex(commit.as_bytes()).unwrap(),
                 time: chain.now,
                 statements: &statements,
+                manifests: BTreeMap::new(),
             };
             let mut tarball = Vec::new();
             let threads = NonZero::new(2).unwrap();

@@ -2,29 +2,34 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use super::Demo;
 use super::subscriber::Subscriber;
 use crate::failure::{Failure, Result};
 
-/// Changes one byte of what the next update would take: of what people signed, then of the tarball that this names (in
-/// that order, for what was verified once is not asked for again). `installed` is the release that stays.
+/// Changes one byte of what the next update would take: of what people signed, then of the tarball that this names and of
+/// every patch that would do in its place (in that order, for what was verified once is not asked for again). `installed`
+/// is the release that stays.
 pub(super) fn flip_bytes(demo: &Demo<'_>, subscriber: &Subscriber<'_>, installed: u64) -> Result<()> {
     let channel = &demo.channel.name;
-    let files = [
-        ("site/metadata".to_owned(), format!(".{channel}.json")),
-        (format!("site/targets/{channel}"), ".nixexprs.tar.xz".to_owned()),
-    ];
-    for (folder, ending) in files {
-        let file = newest(&demo.work.path(folder), &ending)?;
-        let honest = read(&file)?;
-        let mut changed = honest.clone();
-        let place = changed.len() / 2;
-        changed[place] ^= 1;
-        write(&file, &changed)?;
-        demo.tell(&format!("A bit of byte {place} of {} is flipped.", shown(demo, &file)));
+    let targets = demo.work.path(format!("site/targets/{channel}"));
+    let signed = newest(&demo.work.path("site/metadata"), &format!(".{channel}.json"))?;
+    let mut shipped = vec![newest(&targets, ".nixexprs.tar.xz")?];
+    shipped.extend(written(&targets, ".zst")?.into_iter().map(|(_, path)| path));
+    for files in [vec![signed], shipped] {
+        let honest = files.iter().map(|file| read(file)).collect::<Result<Vec<_>>>()?;
+        for (file, bytes) in files.iter().zip(&honest) {
+            let mut changed = bytes.clone();
+            let place = changed.len() / 2;
+            changed[place] ^= 1;
+            write(file, &changed)?;
+            demo.tell(&format!("A bit of byte {place} of {} is flipped.", shown(demo, file)));
+        }
         refused(demo, subscriber, installed)?;
-        write(&file, &honest)?;
+        for (file, bytes) in files.iter().zip(&honest) {
+            write(file, bytes)?;
+        }
         demo.tell("It is put back.");
     }
     Ok(())
@@ -66,6 +71,12 @@ fn timestamp(demo: &Demo<'_>) -> PathBuf {
 
 /// The file of a folder that was written last, of those whose names end so.
 fn newest(folder: &Path, ending: &str) -> Result<PathBuf> {
+    let newest = written(folder, ending)?.into_iter().max().map(|(_, path)| path);
+    newest.ok_or_else(|| Failure::refused(format!("{} has no file …{ending}", folder.display())))
+}
+
+/// The files of a folder whose names end so, and when they were written.
+fn written(folder: &Path, ending: &str) -> Result<Vec<(SystemTime, PathBuf)>> {
     let failed = || Failure::io(format!("list {}", folder.display()));
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).map_err(failed())? {
@@ -75,8 +86,7 @@ fn newest(folder: &Path, ending: &str) -> Result<PathBuf> {
             found.push((written.map_err(failed())?, entry.path()));
         }
     }
-    let newest = found.into_iter().max().map(|(_, path)| path);
-    newest.ok_or_else(|| Failure::refused(format!("{} has no file …{ending}", folder.display())))
+    Ok(found)
 }
 
 fn read(path: &Path) -> Result<Vec<u8>> {

@@ -395,7 +395,10 @@ fn one_token_in_two_certificates_of_a_keyring_is_one_person() {
         keyring.add(&second.certificate).unwrap();
         let people = [&alice, second].map(|person| (person.name.clone(), person.primary));
         let jury = policy::jury::Jury::of_keyring(&people.into_iter().collect(), &keyring, NOW);
-        let packets = [alice.sign_bytes(0, NOW, &payload()), second.sign_bytes(key, NOW, &payload())];
+        let packets = [
+            alice.sign_bytes(0, NOW, &payload()),
+            second.sign_bytes(key, NOW, &payload()),
+        ];
         let bytes = with_signature(HEAD, &armored(&packets.concat()), MESSAGE);
         let candidate = Candidate::commit(oid("1"), &bytes).unwrap();
         let heard = jury.hear(&[candidate], &mut one_thread(&mut Facts::default()));

@@ -66,14 +66,25 @@ fn refuses_a_flipped_byte_in_what_an_update_fetches() {
         }
     }
     assert_eq!(flipped, 21);
-    for tarball in tarballs.iter().filter(|path| path.ends_with(".nixexprs.tar.xz")) {
-        mirror.with_flipped_byte(tarball, 50, || {
-            if tarball.contains(&tarball_of(&mirror.targets("unstable"))) {
-                world.update_is_refused("other-target");
-            }
-        });
-    }
-    world.update_installs(2);
+    // The tarball stands in where the patch is refused, so both are changed.
+    let newest = tarball_of(&mirror.targets("unstable"));
+    let tarball = tarballs.iter().find(|path| path.contains(&newest)).unwrap();
+    let patch = tarballs.iter().find(|path| path.ends_with(".zst"));
+    let patch = patch.expect("a patch from release 1");
+    mirror.with_flipped_byte(tarball, 50, || {
+        mirror.with_flipped_byte(patch, 50, || world.update_is_refused("other-target"));
+    });
+    let before = world.twin();
+    before.update_installs(2);
+    assert_eq!(before.touchstone(&["update"]).ok()["outcome"], "unchanged");
+    mirror.with_flipped_byte(patch, 50, || {
+        let update = world.touchstone(&["update"]).ok();
+        assert_eq!(
+            (&update["fetched"], &update["patch-failure"]["code"]),
+            (&"whole".into(), &"other-target".into())
+        );
+    });
+    world.touchstone(&["verify"]).ok();
 }
 
 fn tarball_of(targets: &Signed<Targets>) -> String {
@@ -373,13 +384,14 @@ fn refuses_the_targets_of_one_channel_served_as_anothers() {
 fn a_failing_mirror_is_passed_over_and_an_honest_one_used() {
     let world = with_an_update();
     world.copy("site", "bad-site");
-    let tarball = tarball_of(&world.mirror().targets("unstable"));
-    let path = format!("bad-site/targets/unstable/{tarball}.nixexprs.tar.xz");
-    std::fs::write(world.path(path), "not a tarball").unwrap();
+    for name in world.mirror().files("targets/unstable") {
+        std::fs::write(world.path(format!("bad-site/{name}")), "not a tarball, nor a patch").unwrap();
+    }
     let (bad, good) = (world.file_url("bad-site"), world.file_url("site"));
     world.subscribe_on("machine", &bad, "unstable", &["--url", &good]).ok();
     let json = world.touchstone(&["update"]).ok();
     assert_eq!(json["release"]["sequence"], 2);
-    assert_eq!(json["failed-mirrors"][0]["code"], "other-target", "{json}");
+    assert_eq!(json["mirrors"][0]["view"], "failed", "{json}");
+    assert_eq!(json["mirrors"][0]["code"], "other-target", "{json}");
     world.touchstone(&["verify"]).ok();
 }
