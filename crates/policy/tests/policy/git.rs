@@ -387,7 +387,7 @@ fn refuses_more_signatures_than_anybody_needs() {
 fn one_token_in_two_certificates_of_a_keyring_is_one_person() {
     let [alice, bob] = ["alice", "bob"].map(|name| TestPerson::new(name, NOW.minus(days(30))));
     let mut key = forge::secret_key(&alice, 0);
-    key.set_creation_time(system_time(NOW.minus(days(20)))).unwrap();
+    key.set_creation_time(forge::system_time(NOW.minus(days(20)))).unwrap();
     let wrapped = forge::add_key(&bob, key, NOW.minus(days(20)), &forge::Binding::default());
     let counted = |second: &TestPerson, key: usize| {
         let mut keyring = policy::Keyring::default();
