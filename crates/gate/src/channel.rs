@@ -1,6 +1,10 @@
 //! From releases that people signed to approvals.
 //!
-//! Whatever is on the disk is verified again from the pinned root on; the approvals are made from nothing else.
+//! Whatever is on the disk is verified again from the pinned root on; the approvals are made from nothing else. What
+//! somebody with a role found to be bad since (a violation) subtracts: nothing of such a release is approved. Where it
+//! cannot be known what people found, nothing is approved at all.
+
+use std::collections::BTreeSet;
 
 use attestation::{Sha256Digest, Time, chain::Release};
 use install::{
@@ -8,7 +12,10 @@ use install::{
     verify::{self, VerifyError},
 };
 use nixstore::{Manifest, StoreDir, StorePathError, manifest::ManifestError, source_store_path};
-use policy::{Keyring, TrustedSet, Verified, keyring::KeyringError, trusted_set::Judge};
+use policy::{
+    Keyring, TrustedSet, Verified,
+    trusted_set::{Judge, Violated},
+};
 
 use crate::approvals::{Draft, Fact, Origin};
 
@@ -51,6 +58,24 @@ pub enum ApproveError {
         /// Why.
         source: Box<VerifyError>,
     },
+    /// Somebody found the tree of a generation to be bad after it was released.
+    #[error("release {} of {} was found to be bad: {}", release.sequence, release.channel, said(by))]
+    Violated {
+        /// What was released.
+        release: Box<Release>,
+        /// Who said so, and why.
+        by: Vec<Violated>,
+        /// The release's list of derivations for this kind of machine, if it has one.
+        manifest: Option<WantedManifest>,
+    },
+    /// What people found to be bad cannot be known, and it could be this generation.
+    #[error("it cannot be known what people found to be bad, and it could be generation {number}")]
+    Violations {
+        /// Which.
+        number: u64,
+        /// Why.
+        source: Box<VerifyError>,
+    },
     /// A list of derivations has another digest than the signed one.
     #[error("{name} has SHA-256 {found}, signed is {expected}")]
     OtherManifest {
@@ -77,7 +102,7 @@ pub enum ApproveError {
     Path(#[from] StorePathError),
 }
 
-/// What a generation's signed files vouch for, on a machine of this kind.
+/// What a generation's signed files vouch for, on a machine of this kind, less what people found to be bad since.
 pub fn approvable(
     state: &State,
     subscription: &Subscription,
@@ -85,15 +110,26 @@ pub fn approvable(
     system: &str,
     now: Time,
 ) -> Result<Approvable, ApproveError> {
-    let set = replay(state, subscription, generation, now).map_err(|source| ApproveError::Generation {
-        number: generation.number().get(),
+    let Subscription { chain, channel, .. } = subscription;
+    let number = generation.number().get();
+    let refused = |source| ApproveError::Generation {
+        number,
         source: Box::new(source),
-    })?;
-    let channel = &subscription.channel;
-    let release = set.release(channel).map_err(|error| ApproveError::Generation {
-        number: generation.number().get(),
-        source: Box::new(error.into()),
-    })?;
+    };
+    let unknown = |source| ApproveError::Violations {
+        number,
+        source: Box::new(source),
+    };
+    let newest = state.trusted(*chain, channel).load();
+    let newest = newest.map_err(|error| unknown(error.into()))?;
+    let files = generation.metadata(channel).load();
+    let files = files.map_err(|error| refused(error.into()))?;
+    let mut keyring = Keyring::from_bytes(&files.keyring).map_err(|error| refused(error.into()))?;
+    if !newest.keyring.is_empty() {
+        keyring.add(&newest.keyring).map_err(|error| unknown(error.into()))?;
+    }
+    let set = verify::replay(&files, *chain, channel, keyring.clone(), Judge::Authentic, now).map_err(refused)?;
+    let release = set.release(channel).map_err(|error| refused(error.into()))?;
     let target = |file: &str| set.target(channel.as_str(), &format!("{channel}/{file}")).ok();
     let name = manifest_name(system);
     let manifest = target(&name).and_then(|target| {
@@ -103,6 +139,15 @@ pub fn approvable(
             name,
         })
     });
+    let known = verify::violations(&newest, *chain, channel, keyring, now).map_err(unknown)?;
+    let by = violated(&[&known, &set], release.get());
+    if !by.is_empty() {
+        return Err(ApproveError::Violated {
+            release: Box::new(release.get().clone()),
+            by,
+            manifest,
+        });
+    }
     Ok(Approvable {
         tarball: target("nixexprs.tar.xz").and_then(|target| target.get().sha256()),
         release,
@@ -110,22 +155,15 @@ pub fn approvable(
     })
 }
 
-fn replay(
-    state: &State,
-    subscription: &Subscription,
-    generation: &Generation,
-    now: Time,
-) -> Result<TrustedSet, VerifyError> {
-    let Subscription { chain, channel, .. } = subscription;
-    let files = generation.metadata(channel).load()?;
-    let mut keyring = Keyring::from_bytes(&files.keyring)?;
-    let newer = state.trusted(*chain, channel).load()?.keyring;
-    if !newer.is_empty() {
-        keyring
-            .add(&newer)
-            .map_err(|error: KeyringError| VerifyError::from(error))?;
-    }
-    verify::replay(&files, *chain, channel, keyring, Judge::Authentic, now)
+/// What people said of a release, each once, by what is known now and by what was when it was installed.
+fn violated(sets: &[&TrustedSet], release: &Release) -> Vec<Violated> {
+    let said = sets.iter().flat_map(|set| set.violated(release.tree_nar));
+    said.collect::<BTreeSet<_>>().into_iter().collect()
+}
+
+fn said(by: &[Violated]) -> String {
+    let each = by.iter().map(|said| format!("{} says {:?}", said.by, said.reason));
+    each.collect::<Vec<_>>().join("; ")
 }
 
 impl Approvable {

@@ -62,7 +62,8 @@ impl MetadataDir {
         Self { path, channel }
     }
 
-    fn file(&self, part: MetadataFile) -> PathBuf {
+    /// Where one of them is, or would be.
+    pub fn file(&self, part: MetadataFile) -> PathBuf {
         self.path.join(match part {
             MetadataFile::Root(version) => format!("roots/{version}.root.json"),
             MetadataFile::Keyring => "keyring.pgp".to_owned(),

@@ -144,6 +144,39 @@ pub fn replay(
     Ok(set)
 }
 
+/// What people found to be bad, by the files that were accepted last and under the newest root: ask
+/// [`TrustedSet::violated`]. `keyring` are all certificates that are known.
+///
+/// An update that broke off may leave a timestamp without its snapshot, and that is no reason to know nothing. But what
+/// the snapshot lists must be there, to the byte: what is damaged or missing could be the one word that matters.
+pub fn violations(
+    files: &MetadataFiles,
+    chain: ChainId,
+    channel: &ChannelName,
+    keyring: Keyring,
+    now: Time,
+) -> Result<TrustedSet, VerifyError> {
+    let missing = |missing| VerifyError::Incomplete {
+        missing,
+        channel: channel.clone(),
+    };
+    if files.keyring.is_empty() {
+        return Err(missing("keyring"));
+    }
+    let set = roots(files, chain, keyring, Judge::Authentic, now)?;
+    let mut set = set.ok_or_else(|| missing("root"))?;
+    set.load_timestamp(files.timestamp.as_ref().ok_or_else(|| missing("timestamp"))?)?;
+    set.load_snapshot(files.snapshot.as_ref().ok_or_else(|| missing("snapshot"))?)?;
+    if let Some(said) = &files.violations {
+        set.remember_violations(said)?;
+    }
+    if set.violations_listing()?.is_some() {
+        let listed = files.violations.as_ref();
+        set.load_violations(listed.ok_or_else(|| missing("list of violations"))?)?;
+    }
+    Ok(set)
+}
+
 /// Whether the unpacked channel of a generation is the one of the release.
 pub fn tree(generation: &Generation, release: &Verified<Release>) -> Result<(), VerifyError> {
     let expected = release.get().channel_nar;

@@ -68,6 +68,14 @@ impl Failure {
         }
     }
 
+    /// The same failure, with another thing to do about it.
+    pub(crate) fn with_next(self, next: impl Into<String>) -> Self {
+        Self {
+            next: next.into(),
+            ..self
+        }
+    }
+
     pub(crate) fn exit_code(&self) -> ExitCode {
         ExitCode::from(self.kind as u8)
     }

@@ -23,13 +23,13 @@ const NIX_CONF: &str = "build-users-group =\nsandbox-paths = /bin/sh=/bin/busybo
                         # the owner's own words";
 
 /// A machine that has installed release 1 of a signed channel, and whose owner has said nothing of a gate yet.
-struct Owner<'a> {
-    machine: &'a Machine,
-    chain: TestChain,
+pub(crate) struct Owner<'a> {
+    pub(crate) machine: &'a Machine,
+    pub(crate) chain: TestChain,
 }
 
 impl<'a> Owner<'a> {
-    fn new(machine: &'a Machine) -> Self {
+    pub(crate) fn new(machine: &'a Machine) -> Self {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
         fs::remove_dir_all(machine.place.directory()).unwrap();
         machine.write("nix-conf/nix.conf", NIX_CONF);
@@ -63,7 +63,7 @@ impl<'a> Owner<'a> {
     }
 
     /// Releases a channel whose list of derivations is these and what they need.
-    fn release(&mut self, text: &str, derivations: &[&str]) {
+    pub(crate) fn release(&mut self, text: &str, derivations: &[&str]) {
         let tarball = ChannelTarball::new(&[("default.nix", text)]);
         let listed: BTreeMap<StorePath, _> = derivations
             .iter()
@@ -83,6 +83,11 @@ impl<'a> Owner<'a> {
             let release = claims.mark.as_mut().and_then(|mark| mark.release.as_mut());
             release.unwrap().channel_nar = tarball.nar;
         });
+        self.serve();
+    }
+
+    /// Serves the chain as it is.
+    pub(crate) fn serve(&self) {
         let site = self.machine.path("site");
         let _ = fs::remove_dir_all(&site);
         self.chain.write_to(&site).unwrap();
@@ -93,13 +98,13 @@ impl<'a> Owner<'a> {
     }
 
     /// Runs a line of shell on the machine, with its own `nix.conf`.
-    fn shell(&self, line: &str) -> Ran {
+    pub(crate) fn shell(&self, line: &str) -> Ran {
         let conf = self.machine.path("nix-conf");
         let line = format!("unset NIX_CONFIG; export NIX_CONF_DIR={}; {line}", conf.display());
         self.machine.nix(&["sh", "-c", &line])
     }
 
-    fn touchstone(&self, arguments: &[&str]) -> Ran {
+    pub(crate) fn touchstone(&self, arguments: &[&str]) -> Ran {
         let program = binary("touchstone");
         self.shell(&format!(
             "exec {} --format json --state {} {}",
@@ -109,11 +114,11 @@ impl<'a> Owner<'a> {
         ))
     }
 
-    fn gate(&self, arguments: &[&str]) -> Ran {
+    pub(crate) fn gate(&self, arguments: &[&str]) -> Ran {
         self.touchstone(&[&["gate"], arguments].concat())
     }
 
-    fn on(&self) -> Ran {
+    pub(crate) fn on(&self) -> Ran {
         let conf = self.machine.path("nix-conf").display().to_string();
         let hook = env!("CARGO_BIN_EXE_touchstone-hook");
         self.gate(&["on", "--nix-conf-dir", &conf, "--hook", hook])
@@ -132,7 +137,7 @@ impl<'a> Owner<'a> {
     }
 }
 
-fn json(ran: &Ran) -> Value {
+pub(crate) fn json(ran: &Ran) -> Value {
     serde_json::from_str(&ran.out).unwrap_or_else(|_| panic!("{ran:?}"))
 }
 

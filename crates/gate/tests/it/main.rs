@@ -10,3 +10,4 @@ mod machine;
 mod modules;
 mod stock;
 mod substituter;
+mod violation;

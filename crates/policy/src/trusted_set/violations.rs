@@ -61,6 +61,12 @@ impl TrustedSet {
     /// The list of violations that the snapshot lists. What of it does not count, and why, comes back.
     pub fn update_violations(&mut self, bytes: &[u8]) -> Result<Vec<StatementRefusal>, TrustError> {
         self.final_snapshot()?;
+        self.load_violations(bytes)
+    }
+
+    /// As [`Self::update_violations`], of a list that was accepted before: the snapshot that lists it may have expired, and
+    /// need not be the one that the timestamp lists.
+    pub fn load_violations(&mut self, bytes: &[u8]) -> Result<Vec<StatementRefusal>, TrustError> {
         let listing = self.violations_listing()?.ok_or(TrustError::NotListed {
             listing: "snapshot",
             name: NAME.to_owned(),

@@ -1,6 +1,7 @@
 //! `touchstone gate`: whether Nix itself refuses what nobody vouched for.
 
 mod check;
+mod left_out;
 mod nix;
 mod off;
 mod on;

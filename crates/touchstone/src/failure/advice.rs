@@ -208,7 +208,8 @@ fn next_for_trust(error: &TrustError) -> String {
         }
         TrustError::Violated { .. } => {
             "nothing was changed; wait for the release that replaces it. If this machine has it installed already: \
-             touchstone list, and touchstone rollback to one before it"
+             touchstone list, and touchstone rollback to one before it; with the gate on, touchstone gate refresh takes back \
+             what it approved"
                 .to_owned()
         }
         _ => ASK_ANOTHER.to_owned(),

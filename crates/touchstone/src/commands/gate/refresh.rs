@@ -2,6 +2,7 @@
 
 use std::{fs, io, path::Path, process::ExitCode};
 
+use attestation::Time;
 use clap::Args;
 use fetcher::{Resource, Transport};
 use gate::{
@@ -9,27 +10,32 @@ use gate::{
     approvals::Draft,
     channel::{self, Approvable, ApproveError, WantedManifest},
 };
-use install::{State, Subscription};
+use install::{MetadataFile, State, Subscription, verify::VerifyError};
 use serde::Serialize;
 
-use super::{environment, nix, require_root};
+use super::{
+    environment,
+    left_out::{self, LeftOut},
+    nix, require_root,
+};
 use crate::{
     clock,
     failure::{Failure, Kind},
     mirrors::NetworkArguments,
-    output::{Output, chain},
+    output::{Output, WARNING, chain},
 };
 
 /// The longest list of derivations: all of Nixpkgs is some 60 MB.
 const LONGEST: u64 = 512 << 20;
 
-/// Make the approvals anew from the releases that are installed; what is no longer vouched for is gone
+/// Make the approvals anew from the releases that are installed, less what people found to be bad
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Every signature is checked again; nothing is taken over from the old approvals. Run it after touchstone update.
+Every signature is checked again; nothing is taken over from the old approvals. Run it after touchstone update, also when
+that refused the newest release because somebody found it to be bad: then it takes back what that release approved.
 
 Example:
-  touchstone update && touchstone gate refresh")]
+  touchstone update; touchstone gate refresh")]
 pub(super) struct Arguments {
     #[command(flatten)]
     network: NetworkArguments,
@@ -43,8 +49,19 @@ pub(super) struct Approved {
     pub(super) releases: Vec<u64>,
     /// Those of them that list no derivations for this machine.
     pub(super) without_derivations: Vec<u64>,
+    /// Those that approve nothing, since somebody found them to be bad.
+    pub(super) left_out: Vec<LeftOut>,
     /// How many things are approved.
     pub(super) approved: usize,
+}
+
+/// What the installed generations amount to, before any list of derivations is read.
+#[derive(Default)]
+struct Installed {
+    approvable: Vec<Approvable>,
+    left_out: Vec<LeftOut>,
+    /// Why it is not known what people found to be bad.
+    unknown: Option<ApproveError>,
 }
 
 pub(super) fn run(arguments: &Arguments, state: &Path, place: &Place, output: Output) -> Result<ExitCode, Failure> {
@@ -71,35 +88,94 @@ fn approve_with(
     let subscription = state.subscription()?;
     let now = clock::now(&state)?;
     place.create().map_err(|error| environment(error, "check the disk"))?;
+    let Installed {
+        approvable,
+        left_out,
+        unknown,
+    } = installed(&state, &subscription, system, now, output)?;
+    let subtracts = unknown.is_some() || !left_out.is_empty();
     let mut draft = Draft::default();
     let mut approved = Approved {
         releases: Vec::new(),
         without_derivations: Vec::new(),
+        left_out,
         approved: 0,
     };
-    for generation in state.generations()? {
-        let approvable = channel::approvable(&state, &subscription, &generation, system, now);
-        let approvable = match approvable {
-            Ok(approvable) => approvable,
-            // Of another channel or chain, or damaged: it approves nothing, and the others still do.
-            Err(error @ ApproveError::Generation { .. }) => {
-                output.note(&format!("note: {}", chain(&error).join(": ")));
-                continue;
-            }
-            Err(error) => return Err(failed(error)),
-        };
-        let manifest = match &approvable.manifest {
-            Some(wanted) => Some(manifest(wanted, &subscription, network, place, system)?),
-            None => None,
-        };
-        approve_one(&approvable, manifest.as_deref(), system, &mut draft, &mut approved)?;
+    let mut incomplete = None;
+    for approvable in &approvable {
+        let manifest = approvable.manifest.as_ref();
+        let manifest = manifest.map(|wanted| manifest_bytes(wanted, &subscription, network, place, system));
+        let done = manifest
+            .transpose()
+            .and_then(|manifest| approve_one(approvable, manifest.as_deref(), system, &mut draft, &mut approved));
+        match done {
+            Ok(()) => {}
+            // Whoever withholds the list of one release must not keep another one's approvals alive.
+            Err(failure) if subtracts => incomplete = Some(failure),
+            Err(failure) => return Err(failure),
+        }
     }
     approved.approved = draft.len();
     let newest = approved.releases.iter().copied().max().unwrap_or(0);
     draft
         .write(place, channel::origin(&subscription, newest, now))
         .map_err(|error| environment(error, "check the disk; the old approvals are still there"))?;
+    left_out::write(place, &approved.left_out)?;
+    if let Some(error) = unknown {
+        return Err(not_known(error, &state, &subscription));
+    }
+    if let Some(failure) = incomplete {
+        let words = approved.left_out.iter().map(LeftOut::in_words);
+        let next = format!(
+            "what is left out approves nothing any more ({}), nor does what could not be had now: check the connection, \
+             then touchstone gate refresh",
+            words.collect::<Vec<_>>().join("; ")
+        );
+        return Err(failure.with_next(next));
+    }
     Ok(approved)
+}
+
+fn installed(
+    state: &State,
+    subscription: &Subscription,
+    system: &str,
+    now: Time,
+    output: Output,
+) -> Result<Installed, Failure> {
+    let mut installed = Installed::default();
+    for generation in state.generations()? {
+        match channel::approvable(state, subscription, &generation, system, now) {
+            Ok(approvable) => installed.approvable.push(approvable),
+            Err(ApproveError::Violated { release, by, manifest }) => {
+                installed.left_out.push(LeftOut::new(&release, &by, manifest.as_ref()));
+            }
+            Err(error @ ApproveError::Violations { .. }) => installed.unknown = Some(error),
+            // Of another channel or chain, or damaged: it approves nothing, and the others still do.
+            Err(error @ ApproveError::Generation { .. }) => {
+                output.note(&format!("note: {}", chain(&error).join(": ")));
+            }
+            Err(error) => return Err(failed(error)),
+        }
+    }
+    Ok(installed)
+}
+
+/// Nothing is approved; this says how that ends.
+fn not_known(error: ApproveError, state: &State, subscription: &Subscription) -> Failure {
+    let kind = match &error {
+        ApproveError::Violations { source, .. } if matches!(**source, VerifyError::File(_)) => Kind::Environment,
+        _ => Kind::Refused,
+    };
+    let kept = state
+        .trusted(subscription.chain, &subscription.channel)
+        .file(MetadataFile::Violations);
+    let next = format!(
+        "nothing is approved until this is mended: touchstone update, which fetches the list again; if that is refused too, remove \
+         {} and update once more; then touchstone gate refresh",
+        kept.display()
+    );
+    Failure::new(kind, "violations", error, next)
 }
 
 fn approve_one(
@@ -119,7 +195,7 @@ fn approve_one(
 }
 
 /// The bytes of a list of derivations: kept from before, or from a mirror. Whoever uses them compares the digest.
-fn manifest(
+fn manifest_bytes(
     wanted: &WantedManifest,
     subscription: &Subscription,
     network: &NetworkArguments,
@@ -176,6 +252,8 @@ fn failed(error: ApproveError) -> Failure {
     match error {
         ApproveError::State(error) => error.into(),
         ApproveError::Generation { .. }
+        | ApproveError::Violated { .. }
+        | ApproveError::Violations { .. }
         | ApproveError::OtherManifest { .. }
         | ApproveError::Manifest(_)
         | ApproveError::System { .. } => {
@@ -190,10 +268,12 @@ pub(super) fn in_words(approved: &Approved) -> String {
     let Approved {
         releases,
         without_derivations,
+        left_out,
         approved,
     } = approved;
     let list = |numbers: &[u64]| numbers.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     let mut text = match releases.as_slice() {
+        [] if !left_out.is_empty() => "nothing is approved".to_owned(),
         [] => "nothing is approved: no release is installed; touchstone update installs one".to_owned(),
         releases => format!("approved: {approved} things of release {}", list(releases)),
     };
@@ -201,6 +281,13 @@ pub(super) fn in_words(approved: &Approved) -> String {
         text += &format!(
             "\nrelease {} lists no derivations for this machine: its channel can be unpacked, but nothing of it can be built",
             list(without_derivations)
+        );
+    }
+    for left_out in left_out {
+        text += &format!(
+            "\n{WARNING}{}{WARNING:#}\nnext: {}",
+            left_out.in_words(),
+            left_out.next()
         );
     }
     text

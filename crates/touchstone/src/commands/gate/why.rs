@@ -7,6 +7,7 @@ use gate::{Pass, Place, Refusal, judge::Judge, store::Store};
 use nixstore::{StoreDir, StorePath};
 use serde::Serialize;
 
+use super::left_out;
 use crate::{
     failure::{Failure, Kind},
     output::{Output, WARNING, chain},
@@ -67,7 +68,8 @@ pub(super) fn run(arguments: &Arguments, place: &Place, output: Output) -> Resul
         let next = refusal.next();
         Failure::new(Kind::Environment, refusal.code(), refusal, next)
     })?;
-    let why = explain(&judge, &path);
+    let mut why = explain(&judge, &path);
+    name_violations(&mut why, place);
     output.result(&why, in_words);
     Ok(if why.refused == 0 {
         ExitCode::SUCCESS
@@ -113,6 +115,26 @@ fn explain(judge: &Judge, top: &StorePath) -> Why {
         }
     }
     why
+}
+
+/// Where a release lists what is not approved, and is left out because somebody found it to be bad, that is the reason.
+fn name_violations(why: &mut Why, place: &Place) {
+    if why.reasons.iter().all(|reason| reason.code != "not-approved") {
+        return;
+    }
+    for left_out in left_out::read(place) {
+        let Some(listed) = left_out.derivations(place) else {
+            continue;
+        };
+        let listed: BTreeSet<_> = listed.derivations.iter().map(|line| line.path.to_string()).collect();
+        for reason in &mut why.reasons {
+            if reason.code == "not-approved" && listed.contains(&reason.derivation) {
+                reason.code = "violated";
+                reason.reason += &format!(": {}", left_out.in_words());
+                left_out.next().clone_into(&mut reason.next);
+            }
+        }
+    }
 }
 
 fn reason(path: &StorePath, refusal: &Refusal) -> Reason {
