@@ -145,13 +145,23 @@ impl Desk {
         format!("refs/touchstone/upstream/{channel}")
     }
 
+    /// The newest commit of a channel's upstream that this clone has fetched.
+    pub(crate) fn fetched_upstream(&self, channel: &ChannelName) -> Outcome<Option<ObjectId>> {
+        let name = Self::upstream_ref(channel);
+        self.repository.fetched_tip(&name).or_exit(Exit::Environment)
+    }
+
     /// Fetches a channel's upstream; offline, what was fetched last. Returns its newest commit.
     pub(crate) fn fetch_upstream(&self, chain: &ChainState, channel: &ChannelName) -> Outcome<ObjectId> {
         let entry = chain.channel(channel)?;
         let name = Self::upstream_ref(channel);
         if self.offline {
-            return self.repository.resolve(&name).or_exit_with(Exit::Environment, || {
-                format!("upstream of {channel} was never fetched here: run without --offline")
+            return self.fetched_upstream(channel)?.ok_or_else(|| {
+                Failure::new(
+                    Exit::Environment,
+                    format!("upstream of {channel} was never fetched here"),
+                )
+                .next("run this without --offline")
             });
         }
         let url: UpstreamUrl = entry.upstream.parse().or_exit(Exit::Refused)?;

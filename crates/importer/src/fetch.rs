@@ -179,6 +179,18 @@ impl Repository {
         Ok(Fetched { old, new })
     }
 
+    /// Where the ref that [`Self::fetch_upstream`] moves is; `None` before the first fetch.
+    ///
+    /// It is that ref and no other: where it is missing, `git rev-parse refs/x` takes a tag of the name `refs/x`, which
+    /// whoever may push tags can make.
+    pub fn fetched_tip(&self, reference: &str) -> Result<Option<ObjectId>, FetchError> {
+        let name = full_name(reference.to_owned()).ok_or_else(|| FetchError::Name {
+            expected: "ref below refs/",
+            found: reference.to_owned(),
+        })?;
+        self.ref_target(&name)
+    }
+
     fn run_git_fetch(&self, upstream: &UpstreamUrl, branch: &str, refspec: &str) -> Result<(), FetchError> {
         let mut git = Command::new("git");
         for name in FOREIGN_ENVIRONMENT {
