@@ -225,7 +225,9 @@ pub fn authenticate(
         }
     }
     // Those that only their dates left among the judged ones.
-    for commit in history.ancestors_among(&excluded, &refused.keys().copied().collect())? {
+    let spared = history.ancestors_among(&excluded, &refused.keys().copied().collect())?;
+    report.imports.extend(behind(history, question, &reach, &spared)?);
+    for commit in spared {
         if let Some((root_version, _)) = refused.remove(&commit) {
             report.commits -= 1;
             *report.roots.entry(root_version).or_default() -= 1;
@@ -233,6 +235,34 @@ pub fn authenticate(
     }
     report.breaks = breaks(history, question, &reach, refused)?;
     Ok(report)
+}
+
+/// The imports that keep a commit from being judged without being met themselves: a history can merge what an imported
+/// commit descends from.
+fn behind(
+    history: &History,
+    question: &Question<'_>,
+    reach: &Reach,
+    spared: &BTreeSet<ObjectId>,
+) -> Result<BTreeSet<ObjectId>, HistoryError> {
+    let unexplained = |id: &&ObjectId| !question.imported.contains(*id) && **id != question.introduction;
+    let mut hidden: BTreeSet<_> = reach.edge().iter().chain(spared).filter(unexplained).copied().collect();
+    for older in history.ancestors_among(&[question.introduction], &hidden)? {
+        hidden.remove(&older);
+    }
+    // Those that are met may be reason enough.
+    let met = question.imported.intersection(reach.edge());
+    let mut found = BTreeSet::new();
+    for import in met.chain(question.imported) {
+        if hidden.is_empty() {
+            break;
+        }
+        for covered in history.ancestors_among(&[*import], &hidden)? {
+            hidden.remove(&covered);
+            found.insert(*import);
+        }
+    }
+    Ok(found)
 }
 
 /// A commit and its bytes.

@@ -7,7 +7,7 @@
 mod reach;
 
 use std::{
-    collections::{BTreeSet, HashSet},
+    collections::{BTreeSet, BinaryHeap, HashSet},
     path::{Path, PathBuf},
 };
 
@@ -226,36 +226,29 @@ impl History {
         Ok(message.lines().next().unwrap_or_default().to_owned())
     }
 
-    /// Which of `wanted` these commits reach (those that are here). It sees their whole history, if it must.
-    pub(crate) fn ancestors_among(
+    /// Which of `wanted` these commits reach (those that are here). It sees their whole history, if it must; the order of
+    /// the search follows commit times, the answer does not.
+    pub fn ancestors_among(
         &self,
         from: &[ObjectId],
         wanted: &BTreeSet<ObjectId>,
     ) -> Result<BTreeSet<ObjectId>, HistoryError> {
         let mut found = BTreeSet::new();
-        if wanted.is_empty() {
-            return Ok(found);
-        }
         let mut seen = HashSet::new();
-        let mut queue = Vec::new();
-        for id in from {
-            if self.has(*id) && seen.insert(*id) {
-                queue.push(*id);
+        let mut queue = BinaryHeap::new();
+        let mut waiting: Vec<_> = from.iter().copied().filter(|id| self.has(*id)).collect();
+        while found.len() < wanted.len() {
+            for id in waiting.drain(..).filter(|id| seen.insert(*id)) {
+                let CommitHeader { parents, committed, .. } = self.commit(id)?;
+                queue.push((committed, id, parents));
             }
-        }
-        while let Some(id) = queue.pop() {
+            let Some((_, id, parents)) = queue.pop() else {
+                break;
+            };
             if wanted.contains(&id) {
                 found.insert(id);
-                if found.len() == wanted.len() {
-                    break;
-                }
             }
-            queue.extend(
-                self.commit(id)?
-                    .parents
-                    .into_iter()
-                    .filter(|parent| seen.insert(*parent)),
-            );
+            waiting.extend(parents);
         }
         Ok(found)
     }

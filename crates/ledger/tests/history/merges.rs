@@ -1,6 +1,11 @@
 //! Merges: every side is judged, but upstream's side of an import.
 
-use crate::story::{Story, Why, id};
+use sequoia_openpgp::types::ReasonForRevocation;
+
+use crate::{
+    people::revoked,
+    story::{NOW, Story, Why, id},
+};
 
 #[test]
 fn a_merge_whose_one_side_is_unauthorised_breaks_there() {
@@ -40,6 +45,53 @@ fn an_authorised_merge_brings_a_signer_that_root_admitted() {
     let main = story.on(&base, "by alice", &["alice"]);
     let merge = story.merge(&[&main, &branch], "merge", &["alice"]);
     assert_eq!(story.authentic(&merge), 4);
+}
+
+/// What sq-git's test of a hard revocation does: a branch that forked before carol's key was revoked is merged back with
+/// git's strategy `ours`, which takes nothing of its tree. The revocation stays: it is in the ledger, not in the branch.
+#[test]
+fn a_hard_revocation_is_not_undone_by_an_ours_merge() {
+    let mut story = Story::new();
+    let main = story.on(&story.introduction, "main", &["alice"]);
+    let before = story.on(&story.introduction, "before it", &["carol"]);
+    let honest = ours(&story, &main, &before);
+    assert_eq!(story.authentic(&honest), 3, "the twin: nobody revoked anything");
+    story.rotate(&main, |_| {});
+
+    let certificate = revoked(story.chain.person("carol"), ReasonForRevocation::KeyCompromised, NOW);
+    story.chain.keyring.add(&certificate).unwrap();
+    assert_eq!(story.broken(&honest), [(before.clone(), Why::TooFew)]);
+    let after = story.on(&before, "after it", &["carol"]);
+    let merge = ours(&story, &main, &after);
+    let tree = |commit: &str| story.repo.git(&["rev-parse", &format!("{commit}^{{tree}}")]);
+    assert_eq!(tree(&merge), tree(&main), "nothing of the branch is in the tree");
+    let mut found = story.broken(&merge);
+    let mut expected = [(before, Why::TooFew), (after, Why::TooFew)];
+    found.sort_by(|a, b| a.0.cmp(&b.0));
+    expected.sort_by(|a, b| a.0.cmp(&b.0));
+    assert_eq!(found, expected);
+    // What carol does not sign goes on, also after the merge was dropped.
+    let on = story.on(&main, "on", &["bob"]);
+    assert_eq!(story.authentic(&on), 2);
+    // An old certificate, which the branch could bring, gives nothing back.
+    let served = story.chain.person("carol").certificate.clone();
+    story.chain.keyring.add(&served).unwrap();
+    assert_eq!(story.broken(&merge).len(), 2);
+}
+
+/// `git merge -s ours`, signed by alice.
+fn ours(story: &Story, main: &str, branch: &str) -> String {
+    let git = |arguments: &[&str]| story.repo.git(arguments);
+    git(&["checkout", "--quiet", "--force", "--detach", main]);
+    git(&["merge", "--quiet", "--no-edit", "--strategy", "ours", branch]);
+    let made = git(&["cat-file", "commit", "HEAD"]) + "\n";
+    let packet = story
+        .chain
+        .person("alice")
+        .sign_bytes(0, story.chain.now, made.as_bytes());
+    story
+        .repo
+        .write_commit(&testkit::git::with_signatures(&made, &[packet]))
 }
 
 #[test]
@@ -114,4 +166,19 @@ fn a_branch_on_top_of_an_import_is_judged() {
     let smuggled = story.on(&upstream, "on top of upstream", &[]);
     let merge = story.merge(&[&story.introduction, &smuggled], "merge", &["alice"]);
     assert_eq!(story.broken(&merge), [(smuggled, Why::Unsigned)]);
+}
+
+/// The history merges what an imported commit descends from, and not that commit: it rests on the import all the same.
+#[test]
+fn an_import_that_is_not_met_itself_is_named() {
+    let mut story = Story::new();
+    let parent = story.merge(&[], "upstream 1", &[]);
+    let import = story.on(&parent, "upstream 2", &[]);
+    story.imported.insert(id(&import));
+    // Beside one on which nothing rests.
+    story.imported.insert(id(&story.merge(&[], "elsewhere", &[])));
+    let merge = story.merge(&[&story.introduction, &parent], "merge its parent", &["alice"]);
+    let report = story.judge(&merge).unwrap();
+    assert!(report.breaks.is_empty(), "{:?}", report.breaks);
+    assert_eq!(report.imports.into_iter().collect::<Vec<_>>(), [id(&import)]);
 }

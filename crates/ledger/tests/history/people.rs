@@ -9,7 +9,7 @@ use testkit::{TestPerson, chain::people, git::with_signatures};
 use crate::story::{NOW, Story, Why, later};
 
 /// A certificate with a revocation of all of it.
-fn revoked(person: &TestPerson, reason: ReasonForRevocation, at: Time) -> Vec<u8> {
+pub(crate) fn revoked(person: &TestPerson, reason: ReasonForRevocation, at: Time) -> Vec<u8> {
     let cert = Cert::from_bytes(&person.secret).unwrap();
     let mut signer = cert
         .primary_key()
