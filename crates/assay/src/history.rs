@@ -1,9 +1,13 @@
 //! From a chain to what a history is judged by: its positions, and what of upstream was imported.
 
-use std::{collections::BTreeSet, env, path::PathBuf};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    env,
+    path::PathBuf,
+};
 
 use attestation::{
-    ChainId, GitOid,
+    ChainId, GitOid, PersonName,
     statement::{Claim, Import},
 };
 use importer::ObjectId;
@@ -24,22 +28,150 @@ pub(crate) fn courts(chain: &ChainState) -> Outcome<Courts> {
     Courts::of(chain.chain, &chain.root_files, &chain.keyring, chain.now).or_exit(Exit::Refused)
 }
 
-/// Upstream's commits that people of a channel's role say they imported, each with what they say of it.
-pub(crate) fn imported(chain: &ChainState, snapshot: &Snapshot) -> Outcome<Vec<Import>> {
-    let mut imports = Vec::new();
+/// What people of the channels' roles say they imported, held against upstream as this clone fetched it.
+///
+/// One person's statement would else be enough to keep any commit from being judged.
+#[derive(Default)]
+pub(crate) struct Imports {
+    /// What a history may rest on.
+    pub claims: Vec<Import>,
+    /// Commits of `claims` whose upstream this clone never fetched: they rest on their statements alone.
+    pub unchecked: BTreeMap<ObjectId, Import>,
+    /// Commits that upstream, as this clone fetched it, does not have. Nothing rests on them.
+    pub foreign: BTreeMap<ObjectId, Foreign>,
+}
+
+/// Somebody's statement that a commit was imported, which upstream does not have.
+pub(crate) struct Foreign {
+    /// Who says so.
+    pub author: PersonName,
+    /// What they say.
+    pub import: Import,
+    /// Upstream's newest commit in this clone.
+    pub tip: ObjectId,
+}
+
+/// A history, judged, and what of upstream it was held against.
+pub(crate) struct Judged {
+    /// What was found.
+    pub report: Report,
+    /// What people say they imported.
+    pub imports: Imports,
+}
+
+impl Judged {
+    /// The imports on which the history rests without this clone knowing more than their statements.
+    pub(crate) fn unchecked(&self) -> impl Iterator<Item = &Import> {
+        let rests = |(commit, _): &(&ObjectId, &Import)| self.report.imports.contains(*commit);
+        self.imports.unchecked.iter().filter(rests).map(|(_, import)| import)
+    }
+}
+
+/// How a clone gets to know a channel's upstream.
+pub(crate) fn fetching(import: &Import) -> String {
+    let Import {
+        channel,
+        upstream,
+        branch,
+        ..
+    } = import;
+    format!(
+        "assay import --channel {channel} fetches it; where nobody imports, as in CI: git fetch --no-tags {upstream} \
+         {branch}:{}",
+        Desk::upstream_ref(channel)
+    )
+}
+
+/// What people say they imported of commits that this clone has. Of the others nothing here can be made.
+fn imports(desk: &Desk, chain: &ChainState, snapshot: &Snapshot, history: &History) -> Outcome<Imports> {
+    let mut claims: BTreeMap<(String, String), Vec<(PersonName, Import)>> = BTreeMap::new();
     for statement in chain.statements(snapshot)?.verified {
         let Claim::Import(import) = &statement.get().claim else {
             continue;
         };
+        let author = &statement.get().author;
         let channel = chain.policy.channels.get(&import.channel);
         let role = channel.and_then(|channel| chain.policy.roles.get(&channel.release.role));
-        let may = role.is_some_and(|role| role.people.contains(&statement.get().author));
+        let may = role.is_some_and(|role| role.people.contains(author));
         let upstream = channel.is_some_and(|it| it.upstream == import.upstream && it.branch == import.branch);
-        if may && upstream && !imports.contains(import) {
-            imports.push(import.clone());
+        if may && upstream && history.has(object_id(&import.to)) {
+            let of_upstream = claims
+                .entry((import.upstream.clone(), import.branch.clone()))
+                .or_default();
+            of_upstream.push((author.clone(), import.clone()));
         }
     }
+    let (mut imports, mut checked) = (Imports::default(), BTreeSet::new());
+    for ((upstream, branch), claims) in claims {
+        let mut tips = Vec::new();
+        for (name, entry) in &chain.policy.channels {
+            if entry.upstream == upstream && entry.branch == branch {
+                tips.extend(desk.fetched_upstream(name)?);
+            }
+        }
+        let wanted: BTreeSet<_> = claims.iter().map(|(_, import)| object_id(&import.to)).collect();
+        let there = history.ancestors_among(&tips, &wanted).or_exit(Exit::Environment)?;
+        for (author, import) in claims {
+            let commit = object_id(&import.to);
+            match tips.first() {
+                Some(tip) if !there.contains(&commit) => {
+                    let tip = *tip;
+                    imports.foreign.entry(commit).or_insert(Foreign { author, import, tip });
+                    continue;
+                }
+                Some(_) => {
+                    checked.insert(commit);
+                }
+                None => {
+                    imports.unchecked.entry(commit).or_insert_with(|| import.clone());
+                }
+            }
+            if !imports.claims.contains(&import) {
+                imports.claims.push(import);
+            }
+        }
+    }
+    // Two channels may follow two upstreams; one that is known to have the commit is enough.
+    imports.unchecked.retain(|commit, _| !checked.contains(commit));
+    imports.foreign.retain(|commit, _| !checked.contains(commit));
     Ok(imports)
+}
+
+/// Whether the imports on which the judged commits rest are what their statements say of their trees. (Upstream's side
+/// is not judged commit by commit, so it is judged by its bytes.)
+fn check_trees(desk: &Desk, claims: &[Import], report: &Report) -> Outcome {
+    for commit in &report.imports {
+        let of_commit = || claims.iter().filter(|claim| object_id(&claim.to) == *commit);
+        // In a hook, what a push brings is not in the repository yet: there upstream is fetched beforehand.
+        let fetch = || of_commit().next().map(fetching).unwrap_or_default();
+        let tree = desk
+            .repository
+            .commit(*commit)
+            .or_exit_with(Exit::Environment, fetch)?
+            .tree;
+        let nar = desk
+            .repository
+            .tree_nar(tree, &[])
+            .or_exit_with(Exit::Environment, fetch)?;
+        let holds = of_commit().any(|claim| object_id(&claim.to_tree) == tree && claim.tree_nar == nar.sha256);
+        if !holds {
+            let said: Vec<_> = of_commit()
+                .map(|claim| format!("tree {} with NAR {}", claim.to_tree, claim.tree_nar))
+                .collect();
+            return Err(Failure::new(
+                Exit::Refused,
+                format!(
+                    "the import of {commit} is not what its statement says: this clone derives tree {tree} with NAR {}, \
+                     stated is {}",
+                    nar.sha256,
+                    said.join(", ")
+                ),
+            )
+            .code_word("import-not-as-stated")
+            .next("compare with whoever made the statement (assay log); until then nothing that rests on it is authentic"));
+        }
+    }
+    Ok(())
 }
 
 /// Opens the history of the desk's repository; in a hook of a push, with what the push brings.
@@ -72,7 +204,8 @@ pub(crate) fn require(open: &OpenDesk, snapshot: &Snapshot, chain: &ChainState, 
         );
     }
     // Calculated anew: something is signed because of it.
-    let report = judge(
+    let judged = judge(
+        &open.desk,
         chain,
         snapshot,
         &history,
@@ -80,7 +213,18 @@ pub(crate) fn require(open: &OpenDesk, snapshot: &Snapshot, chain: &ChainState, 
         (first, target),
         &mut Facts::default(),
     )?;
-    match report.breaks.first() {
+    if let Some(import) = judged.unchecked().next() {
+        return Err(Failure::new(
+            Exit::Refused,
+            format!(
+                "the history up to {commit} rests on the import of {}, and this clone never fetched upstream of {}",
+                import.to, import.channel
+            ),
+        )
+        .code_word("upstream-never-fetched")
+        .next(fetching(import)));
+    }
+    match judged.report.breaks.first() {
         None => Ok(()),
         Some(found) => Err(Failure::new(
             Exit::Refused,
@@ -98,15 +242,16 @@ pub(crate) fn require(open: &OpenDesk, snapshot: &Snapshot, chain: &ChainState, 
 
 /// Judges the history from `introduction` to `target`.
 pub(crate) fn judge(
+    desk: &Desk,
     chain: &ChainState,
     snapshot: &Snapshot,
     history: &History,
     courts: &Courts,
     (introduction, target): (ObjectId, ObjectId),
     facts: &mut Facts,
-) -> Outcome<Report> {
-    let claims = imported(chain, snapshot)?;
-    let commits: BTreeSet<ObjectId> = claims.iter().map(|import| object_id(&import.to)).collect();
+) -> Outcome<Judged> {
+    let imports = imports(desk, chain, snapshot, history)?;
+    let commits: BTreeSet<ObjectId> = imports.claims.iter().map(|import| object_id(&import.to)).collect();
     let positions = courts.positions().or_exit(Exit::Refused)?;
     let question = Question {
         introduction,
@@ -115,7 +260,10 @@ pub(crate) fn judge(
         imported: &commits,
         threads: std::thread::available_parallelism().unwrap_or(std::num::NonZeroUsize::MIN),
     };
-    ledger::authenticate::authenticate(history, &question, facts).map_err(|error| refused(chain.chain, error))
+    let report =
+        ledger::authenticate::authenticate(history, &question, facts).map_err(|error| refused(chain.chain, error))?;
+    check_trees(desk, &imports.claims, &report)?;
+    Ok(Judged { report, imports })
 }
 
 fn refused(chain: ChainId, error: ledger::authenticate::AuthenticateError) -> Failure {

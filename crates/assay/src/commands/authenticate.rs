@@ -6,7 +6,7 @@ use attestation::ChainId;
 use importer::ObjectId;
 use ledger::{
     History,
-    authenticate::{Break, BreakReason, Report, object_id, oid},
+    authenticate::{Break, BreakReason, Report, oid},
     history::{TagObject, Target},
 };
 use policy::{
@@ -21,7 +21,8 @@ use crate::{
     desk::Desk,
     exit::{Exit, Failure, OrExit as _, Outcome},
     facts::FactFile,
-    history, output,
+    history::{self, Foreign, Imports, Judged},
+    output,
 };
 
 /// How many breaks a person is shown; programs get all.
@@ -81,8 +82,8 @@ pub(crate) fn run(global: &Global, args: &Args) -> Outcome {
     let _working = output::working("judging the history");
     let mut cache = FactFile::open(!args.no_cache);
     let ends = (introduction, target.commit);
-    let report = history::judge(&chain, &snapshot, &history, &courts, ends, &mut cache.facts)?;
-    check_imports(&open.desk, &chain, &snapshot, &report)?;
+    let judged = history::judge(&open.desk, &chain, &snapshot, &history, &courts, ends, &mut cache.facts)?;
+    let report = &judged.report;
     let tags = tags(&chain, &target, &mut cache.facts)?;
     cache.close();
 
@@ -91,12 +92,36 @@ pub(crate) fn run(global: &Global, args: &Args) -> Outcome {
         "introduction": introduction.to_string(), "chain": chain.chain, "commits": report.commits,
         "signers": report.signers, "roots": report.roots, "root-version": chain.root.version, "tags": tags,
         "imports": report.imports.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "upstream-checked": judged.unchecked().next().is_none(),
+        "imports-unchecked": judged.unchecked().map(|import| &import.to).collect::<Vec<_>>(),
+        "imports-not-on-upstream": judged.imports.foreign.values().map(foreign_row).collect::<Vec<_>>(),
         "breaks": report.breaks.iter().map(row).collect::<Vec<_>>(),
     });
     if let Some(first) = report.breaks.first() {
-        return Err(Failure::new(Exit::Refused, refusal(&report))
-            .next(next(first))
-            .details(json));
+        let text = refusal(report) + &set_aside(&judged.imports);
+        return Err(match judged.imports.foreign.values().next() {
+            None => Failure::new(Exit::Refused, text).next(next(first)),
+            Some(foreign) => Failure::new(Exit::Refused, text)
+                .code_word("import-not-on-upstream")
+                .next(format!(
+                    "if upstream is newer than this clone: {}; if not, ask {} what {} is before anything of it is used",
+                    history::fetching(&foreign.import),
+                    foreign.author,
+                    foreign.import.to
+                )),
+        }
+        .details(json));
+    }
+    if !judged.imports.foreign.is_empty() {
+        output::warn(set_aside(&judged.imports).trim_start());
+    }
+    for import in judged.unchecked() {
+        output::warn(&format!(
+            "that upstream has {} is its statement's word: this clone never fetched upstream of {}; {}",
+            import.to,
+            import.channel,
+            history::fetching(import)
+        ));
     }
     if chain.root.expires < chain.now {
         output::warn(&format!(
@@ -104,7 +129,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> Outcome {
             chain.root.version, chain.root.expires
         ));
     }
-    output::result(global.format, &json, || text(&target, introduction, &report, &tags));
+    output::result(global.format, &json, || text(&target, introduction, &judged, &tags));
     Ok(())
 }
 
@@ -114,33 +139,25 @@ fn named(history: &History, revision: &str) -> Outcome<Target> {
     })
 }
 
-/// Whether the imports on which the judged commits rest are what their statements say of their trees. (Upstream's side
-/// is not judged commit by commit, so it is judged by its bytes.)
-fn check_imports(desk: &Desk, chain: &ChainState, snapshot: &ledger::Snapshot, report: &Report) -> Outcome {
-    if report.imports.is_empty() {
-        return Ok(());
+/// The statements that were not believed, for people.
+fn set_aside(imports: &Imports) -> String {
+    let mut text = String::new();
+    for (commit, foreign) in imports.foreign.iter().take(SHOWN) {
+        let Foreign { author, import, tip } = foreign;
+        let _ = write!(
+            text,
+            "\n  {author}'s statement that {commit} was imported into {} is set aside: upstream's {}, fetched here up to \
+             {tip}, does not have it",
+            import.channel,
+            output::printable(&import.branch)
+        );
     }
-    let claims = history::imported(chain, snapshot)?;
-    for commit in &report.imports {
-        let tree = desk.repository.commit(*commit).or_exit(Exit::Environment)?.tree;
-        let nar = desk.repository.tree_nar(tree, &[]).or_exit(Exit::Environment)?;
-        let of_commit = || claims.iter().filter(|claim| object_id(&claim.to) == *commit);
-        let holds = of_commit().any(|claim| object_id(&claim.to_tree) == tree && claim.tree_nar == nar.sha256);
-        if !holds {
-            let said: Vec<_> = of_commit().map(|claim| claim.tree_nar.to_string()).collect();
-            return Err(Failure::new(
-                Exit::Refused,
-                format!(
-                    "the import of {commit} is not what its statement says: this clone derives tree {tree} with NAR {}, \
-                     stated is {}",
-                    nar.sha256,
-                    said.join(", ")
-                ),
-            )
-            .next("compare with whoever made the statement (assay log); until then nothing that rests on it is authentic"));
-        }
-    }
-    Ok(())
+    text
+}
+
+fn foreign_row(foreign: &Foreign) -> Value {
+    json!({"commit": foreign.import.to, "channel": foreign.import.channel, "said-by": foreign.author,
+        "upstream-tip": foreign.tip.to_string()})
 }
 
 /// What is known of the tags on the way: who signed them, and whether a tag is the one of its name.
@@ -252,7 +269,8 @@ fn next(found: &Break) -> String {
     }
 }
 
-fn text(target: &Target, introduction: ObjectId, report: &Report, tags: &[Value]) -> String {
+fn text(target: &Target, introduction: ObjectId, judged: &Judged, tags: &[Value]) -> String {
+    let report = &judged.report;
     let mut text = format!("authentic: {}\n", target.commit);
     let _ = writeln!(text, "introduction {introduction}, {} commits since", report.commits);
     for (root, count) in &report.roots {
@@ -267,7 +285,14 @@ fn text(target: &Target, introduction: ObjectId, report: &Report, tags: &[Value]
         let _ = writeln!(text, "signed by: {}", people.join(", "));
     }
     for import in &report.imports {
-        let _ = writeln!(text, "rests on upstream's {import}, which was imported");
+        let _ = if judged.imports.unchecked.contains_key(import) {
+            writeln!(
+                text,
+                "rests on {import}, of which statements alone say that it is upstream's"
+            )
+        } else {
+            writeln!(text, "rests on upstream's {import}, which was imported")
+        };
     }
     for tag in tags {
         let signed: Vec<_> = tag["signed-by"]

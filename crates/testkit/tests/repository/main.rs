@@ -4,5 +4,6 @@
 
 mod company;
 mod guarded;
+mod imported;
 mod judged;
 mod noted;
