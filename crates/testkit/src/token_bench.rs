@@ -32,6 +32,9 @@ const DRIVER: &str = "/usr/lib/pcsc/drivers/serial/libifdvpcd.so";
 /// How long anything may take.
 const LIMIT: Duration = Duration::from_secs(20);
 
+/// How long a card may stay unseen before it is plugged in again.
+const PATIENCE: Duration = Duration::from_secs(4);
+
 /// A reader service with a virtual reader of two slots, for the people of a world.
 pub struct TokenBench {
     service: Child,
@@ -79,19 +82,31 @@ impl TokenBench {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(File::options().create(true).append(true).open(&log).expect("a log"));
-        let card = VirtualCard {
+        let mut card = VirtualCard {
             process: command.spawn().expect("the virtual card starts"),
             log,
         };
-        wait_for(&format!("token {serial} is seen"), || {
-            let list = world.assay_plain(&["token", "list"]).json;
-            let idents = list
-                .as_array()
-                .into_iter()
-                .flatten()
-                .filter_map(|token| token["card"].as_str());
-            idents.into_iter().any(|ident| ident.ends_with(serial))
-        });
+        let (start, mut since, mut again) = (Instant::now(), Instant::now(), 0);
+        while !is_seen(world, serial) {
+            // A reader that missed that the last card went shows nothing of the next one. So it is pulled out, for longer than
+            // pcscd's polling takes, and plugged in again, as a person would.
+            if since.elapsed() > PATIENCE || card.process.try_wait().expect("a process").is_some() {
+                let _ = card.process.kill();
+                card.process.wait().expect("a process");
+                thread::sleep(Duration::from_secs(1));
+                card.process = command.spawn().expect("the virtual card starts");
+                since = Instant::now();
+                again += 1;
+            }
+            let service = || fs::read_to_string(self.place.join("pcscd.log")).unwrap_or_default();
+            assert!(
+                start.elapsed() < LIMIT,
+                "waited too long until token {serial} is seen; plugged in {again} more times\n{}\n{}",
+                card.log(),
+                service()
+            );
+            thread::sleep(Duration::from_millis(25));
+        }
         card
     }
 
@@ -197,6 +212,16 @@ fn virtual_card() -> Option<PathBuf> {
 fn has_pcscd() -> bool {
     let path = env::var_os("PATH").unwrap_or_default();
     env::split_paths(&path).any(|folder| folder.join("pcscd").is_file())
+}
+
+fn is_seen(world: &World, serial: &str) -> bool {
+    let list = world.assay_plain(&["token", "list"]).json;
+    let mut idents = list
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|token| token["card"].as_str());
+    idents.any(|ident| ident.ends_with(serial))
 }
 
 /// Starts pcscd on a socket that is open already, as systemd does: it has no option for it.
