@@ -142,6 +142,20 @@ impl ChainState {
             .expect("the set was pinned to a chain, whose roots carry a policy")
     }
 
+    /// The roots up to this version, verified again.
+    pub(crate) fn at_root(&self, version: u64) -> Outcome<TrustedSet> {
+        let (first, others) = self.root_files.split_first().expect("a chain has a first root");
+        let mut set = TrustedSet::pinned(self.chain, first, self.keyring.clone(), Judge::Authentic, self.now)
+            .or_exit(Exit::Refused)?;
+        let others = others
+            .iter()
+            .take(usize::try_from(version).unwrap_or(usize::MAX).saturating_sub(1));
+        for file in others {
+            set.update_root(file).or_exit(Exit::Refused)?;
+        }
+        Ok(set)
+    }
+
     /// The channel's entry in the policy.
     pub(crate) fn channel(&self, name: &ChannelName) -> Outcome<&attestation::chain::ChannelPolicy> {
         self.policy.channels.get(name).ok_or_else(|| {

@@ -1,6 +1,13 @@
 //! What a signer derives again from their own clone before a key is used, and what an importer proposes.
 
-use std::{collections::BTreeSet, fs::File, io, num::NonZero, path::Path, thread};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs::File,
+    io,
+    num::NonZero,
+    path::Path,
+    thread,
+};
 
 use attestation::{
     ChannelName, Delta, GitOid, Sha256Digest, StatementId, Time,
@@ -99,10 +106,30 @@ fn commit(repository: &Repository, id: ObjectId) -> Outcome<importer::Commit> {
     repository.commit(id).or_exit(Exit::Environment)
 }
 
-/// Judges an import's changes under the policy.
-pub(crate) fn admit(chain: &ChainState, changes: &[UnitChange], statements: &Statements) -> Admission {
+/// Marks which changes of an import come back to what the channel had in a release `before` its last one, and left.
+pub(crate) fn mark_returns(
+    repository: &Repository,
+    before: &[(Release, Sha256Digest)],
+    derived: &mut DerivedImport,
+) -> Outcome {
+    let Some(((last, _), earlier)) = before.split_last() else {
+        return Ok(());
+    };
+    let tree = |release: &Release| Ok::<_, Failure>((release.sequence, object_id(&release.tree)?));
+    let earlier = earlier.iter().rev().map(|(release, _)| tree(release));
+    let earlier = earlier.collect::<Outcome<Vec<_>>>()?;
+    let (from, to) = (object_id(&last.tree)?, object_id(&derived.import.to_tree)?);
+    review::mark_returns(repository, from, to, &earlier, &mut derived.changes).or_exit_with(Exit::Environment, || {
+        "this clone lacks a tree that was released: fetch the whole history of upstream (git fetch --unshallow)"
+            .to_owned()
+    })
+}
+
+/// Judges an import's changes under the policy, as what follows the release `last`.
+pub(crate) fn admit(chain: &ChainState, last: &Release, changes: &[UnitChange], statements: &Statements) -> Admission {
     admission::admit(
         &chain.court(),
+        last,
         changes.iter().map(Into::into).collect(),
         &statements.verified,
     )
@@ -118,13 +145,16 @@ pub(crate) fn releases_before(
     let Some(last) = last else { return Ok(Vec::new()) };
     let mut out = vec![(last.release.clone(), last.payload)];
     let files = snapshot.metadata().or_exit(Exit::Environment)?.files;
+    let mut known: BTreeMap<Sha256Digest, &Release> = BTreeMap::new();
+    for file in &files {
+        let targets = file.targets.claimed();
+        let release = targets.claims.mark.as_ref().and_then(|mark| mark.release.as_ref());
+        if let Some(release) = release.filter(|release| release.channel == *channel) {
+            known.insert(Sha256Digest::of(&targets.payload), release);
+        }
+    }
     while let Some(wanted) = out.last().and_then(|(release, _)| release.previous) {
-        let found = files.iter().find_map(|file| {
-            let targets = file.targets.claimed();
-            let release = targets.claims.mark.as_ref().and_then(|mark| mark.release.clone())?;
-            let payload = Sha256Digest::of(&targets.payload);
-            (payload == wanted && release.channel == *channel).then_some((release, payload))
-        });
+        let found = known.get(&wanted).map(|release| ((*release).clone(), wanted));
         out.push(found.ok_or_else(|| {
             Failure::new(
                 Exit::Refused,
@@ -139,19 +169,28 @@ pub(crate) fn releases_before(
 
 /// The statements that the last release lists. The next one lists them too, whatever became of their authors.
 pub(crate) fn listed_before(snapshot: &Snapshot, last: Option<&LastRelease>) -> Outcome<BTreeSet<StatementId>> {
-    let Some(last) = last else { return Ok(BTreeSet::new()) };
-    let proposal = snapshot.proposal(last.payload).or_exit(Exit::Environment)?;
+    last.map_or_else(
+        || Ok(BTreeSet::new()),
+        |last| listed_by(snapshot, &last.release, last.payload),
+    )
+}
+
+/// The statements that a release lists.
+pub(crate) fn listed_by(
+    snapshot: &Snapshot,
+    release: &Release,
+    payload: Sha256Digest,
+) -> Outcome<BTreeSet<StatementId>> {
+    let proposal = snapshot.proposal(payload).or_exit(Exit::Environment)?;
     match proposal.map(|found| found.map(|file| file.proposal.into_claimed())) {
-        Some(Ok(Proposal::Release { statements, .. }))
-            if StatementList::of(&statements) == last.release.statements =>
-        {
+        Some(Ok(Proposal::Release { statements, .. })) if StatementList::of(&statements) == release.statements => {
             Ok(statements)
         }
         _ => Err(Failure::new(
             Exit::Refused,
             format!(
-                "the proposal of the previous release ({}), with the statements that it lists, is missing from the ledger",
-                last.payload
+                "the proposal of release {} of {} ({payload}), with the statements that it lists, is missing from the ledger",
+                release.sequence, release.channel
             ),
         )
         .next("exchange the ledger with somebody who has it: assay sync")),
@@ -223,16 +262,17 @@ pub(crate) enum Admitted {
     Imported(Verified<Import>),
 }
 
-/// Finds what admits the next release of a channel. Without `commit`, the newest commit that is admitted.
+/// Finds what admits the next release of a channel, whose releases so far are `before`. Without `commit`, the newest
+/// commit that is admitted.
 pub(crate) fn admitted(
     repository: &Repository,
     chain: &ChainState,
     channel: &ChannelName,
-    last: Option<&LastRelease>,
+    before: &[(Release, Sha256Digest)],
     statements: &Statements,
     commit: Option<&GitOid>,
 ) -> Outcome<Admitted> {
-    let Some(last) = last else {
+    if before.is_empty() {
         let exemptions = admission::exemptions(&chain.court(), &statements.verified);
         let found = exemptions.into_iter().find(|exemption| {
             let exemption = exemption.get();
@@ -249,18 +289,26 @@ pub(crate) fn admitted(
                 "assay import --channel {channel} --baseline REV, then root's people run assay sign"
             ))
         });
-    };
-    imported(repository, chain, channel, last, statements, commit).map(Admitted::Imported)
+    }
+    imported(repository, chain, channel, before, statements, commit).map(Admitted::Imported)
 }
 
 fn imported(
     repository: &Repository,
     chain: &ChainState,
     channel: &ChannelName,
-    last: &LastRelease,
+    before: &[(Release, Sha256Digest)],
     statements: &Statements,
     commit: Option<&GitOid>,
 ) -> Outcome<Verified<Import>> {
+    let nothing = || {
+        Failure::new(
+            Exit::Refused,
+            format!("no import into {channel} follows its last release"),
+        )
+        .next(format!("assay import --channel {channel}, then assay sign"))
+    };
+    let (last, _) = before.last().ok_or_else(nothing)?;
     let claims = statements
         .verified
         .iter()
@@ -269,7 +317,7 @@ fn imported(
             _ => None,
         });
     let mut candidates: Vec<&Import> = claims
-        .filter(|import| import.channel == *channel && import.from == last.release.commit)
+        .filter(|import| import.channel == *channel && import.from == last.commit)
         .filter(|import| commit.is_none_or(|commit| *commit == import.to))
         .collect();
     candidates.dedup();
@@ -282,14 +330,15 @@ fn imported(
     let mut found = None;
     for candidate in candidates {
         let (from, to) = (object_id(&candidate.from)?, object_id(&candidate.to)?);
-        let derived = import(repository, chain, channel, from, to)?;
+        let mut derived = import(repository, chain, channel, from, to)?;
         if derived.import != *candidate {
             output::warn(&format!(
                 "the import of {to} is not what this clone derives; it is passed over"
             ));
             continue;
         }
-        let admission = admit(chain, &derived.changes, statements);
+        mark_returns(repository, before, &mut derived)?;
+        let admission = admit(chain, last, &derived.changes, statements);
         match admission::verify_import(&chain.court(), candidate, &admission, &statements.verified) {
             Ok(verified) if further(found.as_ref().map(|(to, _)| *to), to)? => found = Some((to, verified)),
             Err(error) if further(refusal.as_ref().map(|(to, _)| *to), to)? => refusal = Some((to, error)),
@@ -300,10 +349,6 @@ fn imported(
         Some((_, error)) => Failure::new(Exit::Refused, error).next(format!(
             "assay queue --channel {channel} says what each unit needs; assay review gives it"
         )),
-        None => Failure::new(
-            Exit::Refused,
-            format!("no import into {channel} follows its last release"),
-        )
-        .next(format!("assay import --channel {channel}, then assay sign")),
+        None => nothing(),
     })
 }

@@ -1,17 +1,22 @@
 //! The statements of the ledger that count.
 
-use std::{collections::BTreeSet, num::NonZeroUsize};
+use std::{
+    collections::{BTreeMap, BTreeSet, btree_map::Entry},
+    num::NonZeroUsize,
+};
 
 use attestation::{
     StatementId,
+    chain::Release,
     dsse::Envelope,
     statement::{Claim, Statement},
 };
 use ledger::{Snapshot, StatementFile};
-use policy::{Facts, Verified, jury::Work};
+use policy::{Facts, TrustedSet, Verified, jury::Work, statements::Positions};
 
 use crate::{
     chain_state::ChainState,
+    derive,
     exit::{Exit, Failure, OrExit as _, Outcome},
 };
 
@@ -38,14 +43,73 @@ impl ChainState {
         };
         let judged = jury.verify_all(&envelopes, &mut work);
         let (mut verified, mut ids) = (Vec::new(), BTreeSet::new());
-        for ((digest, id), judged) in names.into_iter().zip(judged) {
+        let mut refused = Vec::new();
+        for (((digest, id), judged), envelope) in names.into_iter().zip(judged).zip(&envelopes) {
             match judged {
                 Ok(statement) if ids.insert(id) => verified.push(statement),
                 Ok(_) => {}
-                Err(error) => crate::output::warn(&format!("statement file {digest} does not count: {error}")),
+                Err(error) => refused.push((digest, id, envelope, error)),
             }
         }
-        Ok(Statements { verified, ids })
+        // Few, or none: those whose author left or got another key since, and junk.
+        let listed = (!refused.is_empty()).then(|| Listed::of(self, snapshot));
+        let positions = match &listed {
+            Some(Ok(listed)) => listed.positions(),
+            _ => Ok(Positions::default()),
+        };
+        // Without the lists a reject could go missing with its author: nothing is released then.
+        let lists_lacking = match (&listed, &positions) {
+            (Some(Err(failure)), _) | (_, Err(failure)) => Some(failure.to_string()),
+            _ => None,
+        };
+        let positions = positions.unwrap_or_default();
+        for (digest, id, envelope, now) in refused {
+            match positions.verify(id, envelope) {
+                Some(Ok(statement)) if ids.insert(id) => verified.push(statement),
+                Some(Ok(_)) => {}
+                Some(Err(then)) => crate::output::warn(&format!(
+                    "statement file {digest} does not count, although a release lists it: {then}"
+                )),
+                None => crate::output::warn(&format!("statement file {digest} does not count: {now}")),
+            }
+        }
+        Ok(Statements {
+            verified,
+            ids,
+            lists_lacking,
+        })
+    }
+}
+
+/// What every release listed, and the roots that they were made under.
+struct Listed {
+    releases: Vec<(Release, BTreeSet<StatementId>)>,
+    roots: BTreeMap<u64, TrustedSet>,
+}
+
+impl Listed {
+    fn of(chain: &ChainState, snapshot: &Snapshot) -> Outcome<Self> {
+        let (mut releases, mut roots) = (Vec::new(), BTreeMap::new());
+        for channel in chain.policy.channels.keys() {
+            let last = chain.last_release(snapshot, channel)?;
+            for (release, payload) in derive::releases_before(snapshot, channel, last.as_ref())? {
+                let listed = derive::listed_by(snapshot, &release, payload)?;
+                if let Entry::Vacant(place) = roots.entry(release.root_version) {
+                    place.insert(chain.at_root(release.root_version)?);
+                }
+                releases.push((release, listed));
+            }
+        }
+        Ok(Self { releases, roots })
+    }
+
+    fn positions(&self) -> Outcome<Positions<'_>> {
+        let mut positions = Positions::default();
+        for (release, listed) in &self.releases {
+            let court = self.roots[&release.root_version].court().or_exit(Exit::Refused)?;
+            positions.add(court, release, listed.clone()).or_exit(Exit::Refused)?;
+        }
+        Ok(positions)
     }
 }
 
@@ -63,15 +127,24 @@ impl ChainState {
     }
 }
 
-/// The statements that count, and the ids of all of them.
+/// The statements that count, now or at their position, and the ids of all of them.
 pub(crate) struct Statements {
     /// Each with the evidence that its author made it.
     pub verified: Vec<Verified<Statement>>,
     /// Their ids.
     pub ids: BTreeSet<StatementId>,
+    /// Why it is not known what releases listed, where that matters.
+    lists_lacking: Option<String>,
 }
 
 impl Statements {
+    /// Those that count now.
+    pub(crate) fn now(&self, chain: &ChainState) -> Vec<Verified<Statement>> {
+        let court = chain.court();
+        let now = self.verified.iter().filter(|statement| court.judged(statement));
+        now.cloned().collect()
+    }
+
     /// Those among them with these ids.
     pub(crate) fn only(&self, ids: &BTreeSet<StatementId>) -> Self {
         let verified = self
@@ -81,11 +154,19 @@ impl Statements {
         Self {
             verified: verified.cloned().collect(),
             ids: self.ids.intersection(ids).copied().collect(),
+            lists_lacking: self.lists_lacking.clone(),
         }
     }
 
     /// Whether each author's statements are all there: a withheld one shows as a gap.
     pub(crate) fn require_complete_sequences(&self) -> Outcome {
+        if let Some(why) = &self.lists_lacking {
+            return Err(Failure::new(
+                Exit::Refused,
+                format!("a statement does not count now, and whether a release listed it is not known: {why}"),
+            )
+            .next("exchange the ledger with somebody who has all of it: assay sync"));
+        }
         let authors: BTreeSet<_> = self.verified.iter().map(|statement| &statement.get().author).collect();
         for author in authors {
             let all = self

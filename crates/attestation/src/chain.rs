@@ -149,7 +149,7 @@ pub struct ReviewRule {
     /// A finding of at least this level; absent: any or none.
     #[serde(rename = "finding-level", default, skip_serializing_if = "Option::is_none")]
     pub finding_level: Option<FindingLevel>,
-    /// Only changes without any finding.
+    /// Only changes without a finding of level H or B: those of level S only say that the source should be looked at.
     #[serde(rename = "without-findings", default, skip_serializing_if = "std::ops::Not::not")]
     pub without_findings: bool,
     /// How many people of which role must have approved.

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     canonical::{self, JsonError},
+    chain::Release,
     names::{ChainId, ChannelName, Fingerprint, GitOid, PersonName, StatementId, hex_digest},
     time::Time,
     unit::{Content, Delta, UnitPath},
@@ -90,6 +91,41 @@ pub struct Review {
     /// Statements of the same author that this one takes back.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub supersedes: BTreeSet<StatementId>,
+    /// The release from which the reviewer saw the changes start. Without it the approvals count for ordinary
+    /// changes only.
+    #[serde(rename = "from-tree", default, skip_serializing_if = "Option::is_none")]
+    pub from_tree: Option<FromTree>,
+}
+
+/// A release of a channel, as the tree on which changes were looked at: which release, and which tree that is. Two
+/// releases of one tree are two places, since a channel may come back to a tree; so are those of two channels.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FromTree {
+    /// The channel.
+    pub channel: ChannelName,
+    /// Which of its releases.
+    pub sequence: u64,
+    /// NAR SHA-256 of its tree.
+    #[serde(rename = "tree-nar", with = "hex_digest")]
+    pub tree_nar: Sha256Digest,
+}
+
+impl FromTree {
+    /// The tree of a release.
+    pub fn of(release: &Release) -> Self {
+        Self {
+            channel: release.channel.clone(),
+            sequence: release.sequence,
+            tree_nar: release.tree_nar,
+        }
+    }
+}
+
+impl fmt::Display for FromTree {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "release {} of {}", self.sequence, self.channel)
+    }
 }
 
 /// One verdict.
@@ -237,7 +273,11 @@ impl fmt::Display for Claim {
                     f,
                     "review: {approved} changes approved, {rejected} rejected ({})",
                     review.criteria
-                )
+                )?;
+                match &review.from_tree {
+                    Some(from) => write!(f, ", from {from}, tree {}", from.tree_nar),
+                    None => Ok(()),
+                }
             }
             Self::Violation(violation) => {
                 write!(
@@ -383,93 +423,4 @@ impl Statement {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn review() -> Statement {
-        let delta = |unit: &str| Delta {
-            unit: unit.parse().unwrap(),
-            from: None,
-            to: Some(Content::from_digest(Sha256Digest::of(unit))),
-        };
-        let verdict = |unit| DeltaVerdict {
-            delta: delta(unit),
-            verdict: Verdict::Approve,
-            note: None,
-        };
-        Statement {
-            chain: ChainId::from_digest(Sha256Digest::of("chain")),
-            author: "alice".parse().unwrap(),
-            seq: 1,
-            prev: None,
-            claim: Claim::Review(Review {
-                criteria: "read-the-diff".to_owned(),
-                verdicts: vec![verdict("a"), verdict("b")],
-                supersedes: BTreeSet::new(),
-            }),
-        }
-    }
-
-    #[test]
-    fn a_statement_reads_back() {
-        let statement = review();
-        assert_eq!(Statement::from_exact(&statement.to_bytes()).unwrap(), statement);
-    }
-
-    #[test]
-    fn refuses_subject_that_is_not_what_the_claim_makes_it() {
-        let text = String::from_utf8(review().to_bytes()).unwrap();
-        let forged = text.replacen("\"name\":\"a\"", "\"name\":\"c\"", 1);
-        assert_ne!(text, forged);
-        let error = Statement::from_exact(forged.as_bytes()).unwrap_err();
-        assert!(
-            matches!(error, StatementError::Inconsistent { member: "subject" }),
-            "{error:?}"
-        );
-    }
-
-    #[test]
-    fn refuses_two_verdicts_on_one_delta() {
-        let mut statement = review();
-        let Claim::Review(review) = &mut statement.claim else {
-            unreachable!()
-        };
-        let mut second = review.verdicts[0].clone();
-        second.verdict = Verdict::Reject;
-        review.verdicts.insert(1, second);
-        let error = Statement::from_exact(&statement.to_bytes()).unwrap_err();
-        assert!(
-            matches!(error, StatementError::Inconsistent { member: "verdicts" }),
-            "{error:?}"
-        );
-    }
-
-    #[test]
-    fn refuses_unknown_member_and_other_spelling() {
-        let text = String::from_utf8(review().to_bytes()).unwrap();
-        let extra = text.replacen("\"seq\":1", "\"seq\":1,\"shade\":0", 1);
-        assert!(
-            Statement::from_exact(extra.as_bytes()).is_err(),
-            "an unknown member was accepted"
-        );
-        let spaced = text.replacen(':', ": ", 1);
-        assert!(
-            Statement::from_exact(spaced.as_bytes()).is_err(),
-            "white space was accepted"
-        );
-    }
-
-    #[test]
-    fn refuses_broken_sequence() {
-        let mut statement = review();
-        statement.seq = 2;
-        assert!(
-            Statement::from_exact(&statement.to_bytes()).is_err(),
-            "a second statement without a first"
-        );
-        statement.prev = Some(StatementId::from_digest(Sha256Digest::of("first")));
-        assert!(Statement::from_exact(&statement.to_bytes()).is_ok());
-        statement.seq = 0;
-        assert!(Statement::from_exact(&statement.to_bytes()).is_err(), "seq 0");
-    }
-}
+mod tests;

@@ -199,6 +199,7 @@ impl Bench {
                         note: None,
                     }],
                     supersedes: [].into(),
+                    from_tree: None,
                 }),
             };
             let payload = statement.to_bytes();

@@ -5,22 +5,29 @@
 //! each unit starts from an admitted content. A changed unit is covered when a path of approved deltas leads
 //! from there to its new content: A -> B and B -> C cover A -> C. A path goes through no content that somebody
 //! rejected or that is violated.
+//!
+//! What adds is judged now, what subtracts at its position ([`crate::statements::Positions`]).
+//!
+//! An approval is about two contents, wherever they stand, and it does not grow old. That is wrong for three kinds of
+//! change ([`Bound`]): there it takes approvals of this very change that name the release from which it starts.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+mod coverage;
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use attestation::{
-    Class, Content, Delta, PersonName, RoleName, StatementId, UnitPath,
-    chain::ChannelPolicy,
-    statement::{Claim, Exemption, Import, Review, Statement, Verdict},
+    Class, Delta, GitOid, PersonName, RoleName, StatementId, UnitPath,
+    chain::{ChannelPolicy, Release},
+    statement::{Claim, Exemption, FromTree, Import, Statement},
     unit::{FindingLevel, PARTITION_VERSION},
 };
 use serde::Serialize;
 
+use self::coverage::Opinions;
 use crate::{
-    document::rule_for,
     root::role,
     seal::{Verified, Vouch},
-    statements::{Court, has_a_role},
+    statements::Court,
     threshold::is_met,
 };
 
@@ -33,6 +40,38 @@ pub struct ChangedUnit {
     pub class: Class,
     /// The highest level among its findings, if there is any.
     pub highest_finding: Option<FindingLevel>,
+    /// Whether its version goes down.
+    pub version_down: bool,
+    /// The newest release of the channel that had its new content, if the channel had it and left it.
+    pub left: Option<u64>,
+}
+
+impl ChangedUnit {
+    /// Why an approval must name the release from which the change starts, if it must.
+    pub const fn bound(&self) -> Option<Bound> {
+        match (self.left, self.class) {
+            (Some(release), _) => Some(Bound::Returns { release }),
+            (None, _) if self.version_down => Some(Bound::VersionDown),
+            (None, Class::Sensitive) => Some(Bound::Sensitive),
+            _ => None,
+        }
+    }
+}
+
+/// Why old approvals, and approvals of the steps of a way, are not enough for a change: it takes approvals of this very
+/// change by people who looked at it from the release that the import continues.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(tag = "why", rename_all = "kebab-case")]
+pub enum Bound {
+    /// The channel had this content and left it. Who approved it then did not know why it would be left.
+    Returns {
+        /// The newest release that had it.
+        release: u64,
+    },
+    /// It brings old vulnerabilities back.
+    VersionDown,
+    /// What it does depends on all that is built with it.
+    Sensitive,
 }
 
 /// What becomes of a changed unit.
@@ -48,8 +87,14 @@ pub enum UnitState {
     Lacking {
         /// What is missing, by role.
         missing: Vec<Missing>,
-        /// Who approved this very delta so far.
+        /// Whose approvals of this very delta count so far.
         by: BTreeSet<PersonName>,
+        /// Why approvals must name the release from which the change starts, if they must.
+        #[serde(rename = "from-tree", skip_serializing_if = "Option::is_none")]
+        bound: Option<Bound>,
+        /// Who approved this very delta from elsewhere, which does not count where it must be named.
+        #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+        elsewhere: BTreeSet<PersonName>,
     },
     /// Somebody said that its new content must not be installed.
     Rejected {
@@ -57,6 +102,10 @@ pub enum UnitState {
         by: BTreeSet<PersonName>,
         /// Their notes.
         notes: Vec<String>,
+        /// The statements of those who have left every role since. As many people as the change takes lift one of
+        /// these, by taking it back each.
+        #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+        left: BTreeSet<StatementId>,
     },
     /// Its new content is known to be bad.
     Violated {
@@ -91,6 +140,8 @@ pub struct JudgedUnit {
 /// believes what it says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Admission {
+    from: FromTree,
+    from_commit: GitOid,
     units: Vec<JudgedUnit>,
 }
 
@@ -110,6 +161,14 @@ pub enum AdmissionRefusal {
     /// The changes are not those that the import names.
     #[error("the import names other changes than those that were judged")]
     OtherDeltas,
+    /// The changes were judged as what follows another release.
+    #[error("the import starts from {found}, the changes were judged from {expected}")]
+    OtherStart {
+        /// From where the changes were judged.
+        expected: String,
+        /// From where the import starts.
+        found: String,
+    },
     /// The import is of something else than the policy's channel.
     #[error("the import's {member} is {found:?}, the policy's is {expected:?}")]
     NotThePolicys {
@@ -128,21 +187,15 @@ pub enum AdmissionRefusal {
     },
 }
 
-/// A unit's content, or that there is none of it.
-type Place<'a> = (&'a UnitPath, Option<Content>);
-/// Somebody's reject, with a note perhaps.
-type Reject<'a> = (&'a PersonName, Option<&'a str>);
-
-/// What reviews and violations say, in the shape that judging asks for.
-struct Opinions<'a> {
-    approvals: BTreeMap<&'a Delta, BTreeSet<&'a PersonName>>,
-    rejected: BTreeMap<Place<'a>, Vec<Reject<'a>>>,
-    violated: BTreeMap<(&'a UnitPath, Content), &'a str>,
-}
-
-/// Judges every changed unit under the court's policy.
-pub fn admit(court: &Court<'_>, changes: Vec<ChangedUnit>, statements: &[Verified<Statement>]) -> Admission {
-    let opinions = Opinions::collect(court, statements);
+/// Judges every changed unit under the court's policy, as what follows the release `last` of its channel.
+pub fn admit(
+    court: &Court<'_>,
+    last: &Release,
+    changes: Vec<ChangedUnit>,
+    statements: &[Verified<Statement>],
+) -> Admission {
+    let from = FromTree::of(last);
+    let opinions = Opinions::collect(court, &from, statements);
     let units = changes
         .into_iter()
         .map(|changed| {
@@ -150,13 +203,33 @@ pub fn admit(court: &Court<'_>, changes: Vec<ChangedUnit>, statements: &[Verifie
             JudgedUnit { changed, state }
         })
         .collect();
-    Admission { units }
+    Admission {
+        from,
+        from_commit: last.commit.clone(),
+        units,
+    }
 }
 
 impl Admission {
     /// Every changed unit, in the order in which the changes came.
     pub fn units(&self) -> &[JudgedUnit] {
         &self.units
+    }
+
+    /// The release from which the changes start.
+    pub const fn from_tree(&self) -> &FromTree {
+        &self.from
+    }
+
+    /// Whether an import starts where these changes do.
+    fn starts(&self, import: &Import) -> Result<(), AdmissionRefusal> {
+        if import.channel == self.from.channel && import.from == self.from_commit {
+            return Ok(());
+        }
+        Err(AdmissionRefusal::OtherStart {
+            expected: format!("{} ({})", self.from_commit, self.from),
+            found: format!("{} in {}", import.from, import.channel),
+        })
     }
 
     /// The units that are not covered.
@@ -175,6 +248,7 @@ pub fn verify_import(
     statements: &[Verified<Statement>],
 ) -> Result<Verified<Import>, AdmissionRefusal> {
     let channel = channel_of(court, import)?;
+    admission.starts(import)?;
     let deltas: Vec<Delta> = admission.units.iter().map(|unit| unit.changed.delta.clone()).collect();
     if Delta::list_digest(&deltas) != import.deltas || deltas.len() as u64 != import.delta_count {
         return Err(AdmissionRefusal::OtherDeltas);
@@ -270,7 +344,7 @@ pub fn vouches_of_claim(
     let mut by_person: BTreeMap<&PersonName, Vouch> = BTreeMap::new();
     for statement in statements {
         let author = &statement.get().author;
-        if statement.get().chain == court.chain()
+        if court.judged(statement)
             && statement.get().claim == *claim
             && members.people.contains(author)
             && let Some(vouch) = statement.evidence().vouches.first()
@@ -279,154 +353,4 @@ pub fn vouches_of_claim(
         }
     }
     by_person.into_values().collect()
-}
-
-/// Ids of reviews that their own author took back.
-fn superseded(statements: &[Verified<Statement>]) -> BTreeSet<(&PersonName, StatementId)> {
-    let mut out = BTreeSet::new();
-    for statement in statements {
-        if let Claim::Review(review) = &statement.get().claim {
-            out.extend(review.supersedes.iter().map(|id| (&statement.get().author, *id)));
-        }
-    }
-    out
-}
-
-impl<'a> Opinions<'a> {
-    fn collect(court: &Court<'_>, statements: &'a [Verified<Statement>]) -> Self {
-        let lifted = superseded(statements);
-        let mut opinions = Self {
-            approvals: BTreeMap::new(),
-            rejected: BTreeMap::new(),
-            violated: BTreeMap::new(),
-        };
-        for statement in statements {
-            let Statement { author, claim, .. } = statement.get();
-            // Of another chain, by somebody who has the same name there.
-            if statement.get().chain != court.chain() {
-                continue;
-            }
-            // Somebody who was removed from every role says nothing any more.
-            if !has_a_role(court.policy, author) {
-                continue;
-            }
-            match claim {
-                Claim::Review(review) if !lifted.contains(&(author, statement.get().id())) => {
-                    opinions.add_review(author, review);
-                }
-                Claim::Violation(violation) => {
-                    for bad in &violation.contents {
-                        opinions.violated.insert((&bad.unit, bad.content), &violation.reason);
-                    }
-                }
-                _ => {}
-            }
-        }
-        opinions
-    }
-
-    fn add_review(&mut self, author: &'a PersonName, review: &'a Review) {
-        for verdict in &review.verdicts {
-            match verdict.verdict {
-                Verdict::Approve => {
-                    self.approvals.entry(&verdict.delta).or_default().insert(author);
-                }
-                Verdict::Reject => {
-                    let place = (&verdict.delta.unit, verdict.delta.to);
-                    self.rejected
-                        .entry(place)
-                        .or_default()
-                        .push((author, verdict.note.as_deref()));
-                }
-            }
-        }
-    }
-
-    fn judge(&self, court: &Court<'_>, changed: &ChangedUnit) -> UnitState {
-        let Delta { unit, to, .. } = &changed.delta;
-        if let Some(reason) = to.and_then(|content| self.violated.get(&(unit, content))) {
-            return UnitState::Violated {
-                reason: (*reason).to_owned(),
-            };
-        }
-        if let Some(rejects) = self.rejected.get(&(unit, *to)) {
-            return UnitState::Rejected {
-                by: rejects.iter().map(|(author, _)| (*author).clone()).collect(),
-                notes: rejects.iter().filter_map(|(_, note)| note.map(str::to_owned)).collect(),
-            };
-        }
-        let rule = rule_for(court.policy, unit, changed.class, changed.highest_finding);
-        // A policy without a rule for the rest is refused when it is read; should one be met all the same, the
-        // strictest rule is that nothing passes.
-        let require = rule.map(|rule| &rule.require);
-        let path = require.and_then(|require| self.path(court, require, &changed.delta));
-        match path {
-            Some(by) => UnitState::Covered { by },
-            None => self.lacking(court, require, &changed.delta),
-        }
-    }
-
-    /// Who approved the deltas of a path from the delta's old content to its new one, each by as many people
-    /// as are required.
-    fn path(
-        &self,
-        court: &Court<'_>,
-        require: &BTreeMap<RoleName, u32>,
-        delta: &Delta,
-    ) -> Option<BTreeSet<PersonName>> {
-        let open = |place: Option<Content>| {
-            !self.rejected.contains_key(&(&delta.unit, place))
-                && place.is_none_or(|content| !self.violated.contains_key(&(&delta.unit, content)))
-        };
-        let edges: Vec<_> = self
-            .approvals
-            .iter()
-            .filter(|(edge, by)| edge.unit == delta.unit && open(edge.to) && satisfies(court, require, by))
-            .collect();
-        let mut reached: BTreeMap<Option<Content>, BTreeSet<PersonName>> =
-            BTreeMap::from([(delta.from, BTreeSet::new())]);
-        let mut queue = VecDeque::from([delta.from]);
-        while let Some(place) = queue.pop_front() {
-            for (edge, by) in edges.iter().filter(|(edge, _)| edge.from == place) {
-                if !reached.contains_key(&edge.to) {
-                    let mut people = reached[&place].clone();
-                    people.extend(by.iter().map(|person| (*person).clone()));
-                    reached.insert(edge.to, people);
-                    queue.push_back(edge.to);
-                }
-            }
-        }
-        reached.remove(&delta.to).filter(|_| delta.from != delta.to)
-    }
-
-    fn lacking(&self, court: &Court<'_>, require: Option<&BTreeMap<RoleName, u32>>, delta: &Delta) -> UnitState {
-        let nobody = BTreeSet::new();
-        let by = self.approvals.get(delta).unwrap_or(&nobody);
-        let missing = require.into_iter().flatten().filter_map(|(role, need)| {
-            let members = &court.policy.roles.get(role)?.people;
-            let have = members.iter().filter(|member| by.contains(member)).count();
-            let could = members.iter().filter(|member| !by.contains(member)).cloned().collect();
-            (!is_met(have, *need)).then(|| Missing {
-                role: role.clone(),
-                have,
-                need: *need,
-                could,
-            })
-        });
-        UnitState::Lacking {
-            missing: missing.collect(),
-            by: by.iter().map(|person| (*person).clone()).collect(),
-        }
-    }
-}
-
-fn satisfies(court: &Court<'_>, require: &BTreeMap<RoleName, u32>, by: &BTreeSet<&PersonName>) -> bool {
-    !require.is_empty()
-        && require.iter().all(|(role, need)| {
-            court
-                .policy
-                .roles
-                .get(role)
-                .is_some_and(|role| is_met(role.people.iter().filter(|person| by.contains(person)).count(), *need))
-        })
 }

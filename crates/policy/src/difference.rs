@@ -352,7 +352,7 @@ fn selector(rule: &ReviewRule) -> String {
             .map(|level| format!("with a finding of level {level:?} or higher")),
     );
     if rule.without_findings {
-        parts.push("without findings".to_owned());
+        parts.push("without findings of level H or B".to_owned());
     }
     if parts.is_empty() {
         return "every other change".to_owned();

@@ -82,7 +82,7 @@ pub enum PolicyRefusal {
         other: String,
     },
     /// A rule that asks for a finding and for none.
-    #[error("rule {0} can never match: it has both finding-level and without-findings")]
+    #[error("rule {0} can never match: it asks for findings of level H or B and for none of them (without-findings)")]
     Contradictory(usize),
     /// A threshold where it would mean nothing.
     #[error("roles.{0} has a threshold; it counts for root and targets only, a channel has its own")]
@@ -306,7 +306,8 @@ fn check_rules(policy: &PolicyDocument) -> Result<(), PolicyRefusal> {
                 });
             }
         }
-        if rule.finding_level.is_some() && rule.without_findings {
+        // A finding of level S is no finding here, so S with nothing above it is a rule that can match.
+        if rule.finding_level.is_some_and(|level| level >= FindingLevel::H) && rule.without_findings {
             return Err(PolicyRefusal::Contradictory(number));
         }
         if policy.rules[..index].iter().any(|earlier| covers(earlier, rule)) {
@@ -344,6 +345,9 @@ fn covers(earlier: &ReviewRule, later: &ReviewRule) -> bool {
 }
 
 /// The first rule that matches a change; the last rule matches everything.
+///
+/// `without-findings` asks for none of level H or B. A finding of level S says that somebody should look at the source as
+/// well; every new source deserves it, so nearly every bump has one, and none would be left.
 pub fn rule_for<'a>(
     policy: &'a PolicyDocument,
     unit: &UnitPath,
@@ -356,7 +360,7 @@ pub fn rule_for<'a>(
             && rule
                 .finding_level
                 .is_none_or(|level| highest_finding.is_some_and(|found| found >= level))
-            && (!rule.without_findings || highest_finding.is_none())
+            && (!rule.without_findings || highest_finding.is_none_or(|found| found < FindingLevel::H))
     })
 }
 

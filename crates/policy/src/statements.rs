@@ -1,7 +1,9 @@
 //! What people said, once it is certain that they said it.
 
+mod positions;
+
 use attestation::{
-    ChainId, KeyId, PersonName, Time,
+    ChainId, KeyId, PersonName, StatementId, Time,
     chain::PolicyDocument,
     dsse::Envelope,
     openpgp::{PgpFormError, PgpSignature},
@@ -16,6 +18,8 @@ use crate::{
     signature::SignatureRefusal,
     trusted_set::judge::{self, Standing},
 };
+
+pub use positions::{Positions, WrongList};
 
 /// Why a statement is not its author's.
 #[derive(Debug, thiserror::Error)]
@@ -43,8 +47,14 @@ pub enum StatementRefusal {
         author: PersonName,
     },
     /// Its author has no role any more.
-    #[error("{0} has no role in the policy")]
+    #[error("{0} has no role in the policy any more, or none yet")]
     NoRole(PersonName),
+    /// Another statement than the one that a release lists.
+    #[error("the envelope holds another statement than {expected}")]
+    OtherId {
+        /// What the release lists.
+        expected: StatementId,
+    },
     /// Something else stands among violations.
     #[error("the statement is no violation")]
     NoViolation,
@@ -103,6 +113,23 @@ impl<'a> Court<'a> {
         self.policy
     }
 
+    /// The court at an earlier time: the position of what a release listed then. (Nothing is judged later than now.)
+    pub fn earlier(self, at: Time) -> Self {
+        Self {
+            now: self.now.min(at),
+            ..self
+        }
+    }
+
+    /// Whether a statement was judged by this court, at its time: what adds (an approval, an import, an exemption, a
+    /// witness) counts only so. What subtracts also counts at its position.
+    pub fn judged(&self, statement: &Verified<Statement>) -> bool {
+        let evidence = statement.evidence();
+        evidence.chain == Some(self.chain)
+            && evidence.root_version == self.root_version
+            && evidence.judged_at == self.now
+    }
+
     /// The court with everybody's keys prepared, to judge many things at its position.
     pub fn jury(&self) -> Jury<'a> {
         Jury::of_court(*self, self.keyring)
@@ -146,6 +173,9 @@ impl<'a> Court<'a> {
             .people
             .get(author)
             .ok_or_else(|| StatementRefusal::UnknownAuthor(author.clone()))?;
+        if !has_a_role(self.policy, author) {
+            return Err(StatementRefusal::NoRole(author.clone()));
+        }
         let refused = |source| StatementRefusal::Signature {
             author: author.clone(),
             source,

@@ -33,6 +33,8 @@ pub struct UnitChange {
     pub no_bump: Option<String>,
     /// Where the unit was before, or is now, if its listing is unchanged under another path.
     pub counterpart: Option<UnitPath>,
+    /// The newest release that had its new content, if the channel had it and left it: see [`crate::mark_returns`].
+    pub left: Option<u64>,
     /// What somebody must look at, sorted.
     pub findings: Vec<Finding>,
     /// The files that differ, sorted by path.
@@ -78,12 +80,17 @@ impl UnitChange {
     }
 }
 
+/// The rule after which an approval must name the release from which the change starts.
+const VERSION_DOWN: &str = "version-down";
+
 impl From<&UnitChange> for ChangedUnit {
     fn from(change: &UnitChange) -> Self {
         Self {
             delta: change.delta.clone(),
             class: change.class,
             highest_finding: change.highest_finding(),
+            version_down: change.findings.iter().any(|finding| finding.rule.code == VERSION_DOWN),
+            left: change.left,
         }
     }
 }
@@ -146,6 +153,7 @@ pub fn changes(
                 unit,
             },
             counterpart,
+            left: None,
             files: files
                 .into_iter()
                 .map(|change| UnitFile { change, part: None })
@@ -293,6 +301,7 @@ fn cut(context: &Context<'_>, chain: ChainId, change: &Change, old: &[u8], new: 
                     unit,
                 },
                 counterpart: None,
+                left: None,
                 files: vec![UnitFile {
                     change: change.clone(),
                     part: Some(Part {

@@ -19,7 +19,7 @@ pub(crate) enum Sensitivity {
     None,
     /// A package whose compromise is the worst case. A mere bump of it stays one.
     TierZero,
-    /// What reaches everything.
+    /// What reaches everything, or decides who and what may merge.
     Foundation,
 }
 
@@ -35,7 +35,7 @@ pub(crate) enum Reading {
 }
 
 pub(crate) fn sensitivity(path: &TreePath) -> Sensitivity {
-    if nixexpr::paths::is_foundation(path.as_str()) {
+    if nixexpr::paths::is_foundation(path.as_str()) || nixexpr::paths::is_merge_authority(path.as_str()) {
         Sensitivity::Foundation
     } else if nixexpr::paths::is_tier_zero(path.as_str()) {
         Sensitivity::TierZero
@@ -63,6 +63,23 @@ pub(crate) const fn of(existence: Existence, sensitivity: Sensitivity, reading: 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_may_merge_is_as_sensitive_as_what_reaches_everything() {
+        let sensitivity = |path: &str| sensitivity(&TreePath::parse(path).unwrap());
+        for path in [
+            ".github/workflows/ci.yml",
+            ".github/CODEOWNERS",
+            "ci/OWNERS",
+            "CODEOWNERS",
+            "pkgs/x/CODEOWNERS",
+        ] {
+            assert_eq!(sensitivity(path), Sensitivity::Foundation, "{path}");
+        }
+        for path in ["pkgs/ci/default.nix", "circuits/x", "doc/ci.md", ".gitignore"] {
+            assert_eq!(sensitivity(path), Sensitivity::None, "{path}");
+        }
+    }
 
     #[test]
     fn the_strictest_class_wins() {

@@ -5,6 +5,7 @@
 //!
 //! * [`Partition`]: which unit each file belongs to; collection files are cut further, into their bindings.
 //! * [`changes`], [`changes_of_range`]: the units that differ between two trees, with classes and findings.
+//! * [`mark_returns`]: which of them come back to what an earlier release had.
 //! * [`history`]: the same for very many commits, from what differs alone.
 //! * [`audit`]: what the rules find in a whole tree.
 //! * [`Diff`]: a change as text, shown so that it cannot deceive.
@@ -18,6 +19,7 @@ mod engine;
 mod finding;
 mod history;
 mod partition;
+mod returns;
 pub mod sources;
 pub mod text;
 
@@ -27,3 +29,4 @@ pub use diff::{Diff, DiffError, DiffLine, Hunk, Sign, Unshown};
 pub use history::{JudgedUnit, history};
 pub use nixexpr::{Finding, Place, rule};
 pub use partition::Partition;
+pub use returns::mark_returns;

@@ -2,6 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on stops, in its helpers too")]
 
+#[path = "changes/returns.rs"]
+mod returns;
+
 use std::{collections::BTreeMap, path::Path, process::Command};
 
 use attestation::{

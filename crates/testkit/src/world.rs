@@ -272,6 +272,19 @@ impl World {
         }
     }
 
+    /// What `assay` prints for people, on both of its outputs, however it ends.
+    pub fn plain_text(&self, person: &str, arguments: &[&str]) -> String {
+        let mut command = self.command("assay", person);
+        let output = command
+            .args(["--repo", person])
+            .args(arguments)
+            .output()
+            .expect("assay starts");
+        [output.stdout, output.stderr]
+            .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+            .concat()
+    }
+
     /// The command that [`Self::assay`] runs.
     pub fn assay_command(&self, person: &str, arguments: &[&str]) -> Command {
         let mut command = self.command("assay", person);

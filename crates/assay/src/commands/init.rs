@@ -114,7 +114,7 @@ fn start(mut desk: Desk, text: &str, origin: &str, certificates: &[PathBuf], evi
         files.push(NewFile::certificate(bytes));
     }
     let evidence = hardware::read(evidence)?;
-    hardware::check(&policy, None, &keyring, &evidence, None, desk.now)?;
+    hardware::check(&policy, None, &keyring, &evidence, &[], desk.now)?;
     files.extend(evidence.into_iter().map(NewFile::evidence));
     for warning in document::warnings(&policy) {
         output::warn(&warning);

@@ -1,6 +1,6 @@
 //! Which import a command is about.
 
-use attestation::{ChannelName, pending::Proposal};
+use attestation::{ChannelName, chain::Release, pending::Proposal};
 use ledger::Snapshot;
 use review::UnitChange;
 
@@ -18,8 +18,10 @@ pub(crate) struct NextImport {
     pub chain: ChainState,
     /// The statements that count.
     pub statements: Statements,
-    /// The import and its changes.
+    /// The import and its changes, of which those are marked that come back to what the channel has left.
     pub derived: DerivedImport,
+    /// The release that it continues.
+    pub last: Release,
 }
 
 /// Finds the newest pending import of a channel: of several proposals on top of the last release the one that
@@ -59,17 +61,20 @@ pub(crate) fn next_import(open: &OpenDesk, snapshot: &Snapshot, channel: &Channe
         Failure::new(Exit::Usage, format!("no import into {channel} is pending"))
             .next(format!("assay import --channel {channel}"))
     })?;
-    let derived = derive::import(
+    let mut derived = derive::import(
         repository,
         &chain,
         channel,
         derive::object_id(&last.release.commit)?,
         to,
     )?;
+    let before = derive::releases_before(snapshot, channel, Some(&last))?;
+    derive::mark_returns(repository, &before, &mut derived)?;
     Ok(NextImport {
         chain,
         statements,
         derived,
+        last: last.release,
     })
 }
 

@@ -2,8 +2,8 @@
 
 use std::{collections::BTreeMap, fmt::Write as _, path::PathBuf};
 
-use attestation::{ChannelName, unit::FindingLevel};
-use policy::admission::{Admission, JudgedUnit, UnitState};
+use attestation::{ChannelName, statement::FromTree, unit::FindingLevel};
+use policy::admission::{Admission, Bound, JudgedUnit, UnitState};
 use review::{Finding, UnitChange, text::shown};
 use serde_json::{Value, json};
 
@@ -32,8 +32,9 @@ pub(crate) fn run(global: &Global, args: &Args) -> Outcome {
         chain,
         statements,
         derived,
+        last,
     } = pick::next_import(&open, &open.snapshot()?, &args.channel)?;
-    let admission = derive::admit(&chain, &derived.changes, &statements);
+    let admission = derive::admit(&chain, &last, &derived.changes, &statements);
     let rows: Vec<_> = derived
         .changes
         .iter()
@@ -46,11 +47,11 @@ pub(crate) fn run(global: &Global, args: &Args) -> Outcome {
         sarif::write(path, rows.iter().flat_map(|(change, _)| &change.findings))?;
     }
     let json = json!({"channel": args.channel, "from": derived.import.from, "to": derived.import.to,
-        "total": admission.units().len(), "open": still_open, "units": units});
+        "from-tree": admission.from_tree(), "total": admission.units().len(), "open": still_open, "units": units});
     output::result(open.desk.format, &json, || {
         let mut text = String::new();
         for (change, judged) in &rows {
-            let _ = writeln!(text, "{}", row_text(change, judged));
+            let _ = writeln!(text, "{}", row_text(change, judged, admission.from_tree()));
         }
         text + &summary(&admission, still_open, &args.channel)
     });
@@ -81,7 +82,7 @@ pub(crate) fn finding_text(finding: &Finding) -> String {
     )
 }
 
-fn row_text(change: &UnitChange, judged: &JudgedUnit) -> String {
+fn row_text(change: &UnitChange, judged: &JudgedUnit, from: &FromTree) -> String {
     let mut text = format!("{:<9} {}", change.class.as_str(), shown(change.delta.unit.as_str()));
     let mut line = |words: &str| {
         let _ = write!(text, "\n          {words}");
@@ -95,7 +96,7 @@ fn row_text(change: &UnitChange, judged: &JudgedUnit) -> String {
     if !codes.is_empty() {
         line(&codes);
     }
-    line(&state(&judged.state));
+    line(&state(&judged.state, &from.to_string()));
     text
 }
 
@@ -125,8 +126,8 @@ pub(crate) const fn level(level: FindingLevel) -> &'static str {
     }
 }
 
-/// What becomes of a unit, in words.
-pub(crate) fn state(state: &UnitState) -> String {
+/// What becomes of a unit of the import that continues `from`, in words.
+pub(crate) fn state(state: &UnitState, from: &str) -> String {
     let names = |people: &std::collections::BTreeSet<attestation::PersonName>| {
         people
             .iter()
@@ -137,10 +138,19 @@ pub(crate) fn state(state: &UnitState) -> String {
     match state {
         UnitState::Covered { by } => format!("covered by {}", names(by)),
         UnitState::Violated { reason } => format!("VIOLATED: {}", output::printable(reason)),
-        UnitState::Rejected { by, notes } => {
-            format!("REJECTED by {}: {}", names(by), output::printable(&notes.join("; ")))
+        UnitState::Rejected { by, notes, left } => {
+            let lift = left.iter().map(|id| {
+                format!("; its author has left: as many as the change takes lift it, each with --supersedes {id}")
+            });
+            let notes = output::printable(&notes.join("; ")).to_string();
+            format!("REJECTED by {}: {notes}{}", names(by), lift.collect::<String>())
         }
-        UnitState::Lacking { missing, by } => {
+        UnitState::Lacking {
+            missing,
+            by,
+            bound,
+            elsewhere,
+        } => {
             let needs: Vec<_> = missing
                 .iter()
                 .map(|m| format!("{} of {} from {} (could: {})", m.have, m.need, m.role, names(&m.could)))
@@ -150,8 +160,28 @@ pub(crate) fn state(state: &UnitState) -> String {
             } else {
                 format!("; approved by {}", names(by))
             };
-            format!("needs {}{so_far}", needs.join(" and "))
+            let seen_from = bound.map_or_else(String::new, |bound| {
+                format!("; each must have looked from {from}, since {}", why(bound))
+            });
+            let again = if elsewhere.is_empty() {
+                String::new()
+            } else {
+                format!(
+                    "; {} approved it from elsewhere, which does not count here",
+                    names(elsewhere)
+                )
+            };
+            format!("needs {}{so_far}{seen_from}{again}", needs.join(" and "))
         }
+    }
+}
+
+/// Why an approval must name the release from which the change starts.
+pub(crate) fn why(bound: Bound) -> String {
+    match bound {
+        Bound::Returns { release } => format!("this is what release {release} had, and the channel left it"),
+        Bound::VersionDown => "the version goes down".to_owned(),
+        Bound::Sensitive => "the class is sensitive".to_owned(),
     }
 }
 

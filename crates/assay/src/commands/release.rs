@@ -46,7 +46,8 @@ pub(crate) fn run(global: &Global, args: &Args) -> Outcome {
     let last = chain.last_release(&snapshot, channel)?;
     open.desk.fetch_upstream(&chain, channel)?;
     let repository = &open.desk.repository;
-    let admitted = derive::admitted(repository, &chain, channel, last.as_ref(), &statements, None)?;
+    let before = derive::releases_before(&snapshot, channel, last.as_ref())?;
+    let admitted = derive::admitted(repository, &chain, channel, &before, &statements, None)?;
     let commit = match &admitted {
         Admitted::Exempted(exemption) => &exemption.get().commit,
         Admitted::Imported(import) => &import.get().to,
@@ -61,7 +62,6 @@ pub(crate) fn run(global: &Global, args: &Args) -> Outcome {
     let (payload, sequence) = match proposed_already(&snapshot, &checker, channel, commit, &listed, &systems)? {
         Some(found) => found,
         None => {
-            let before = derive::releases_before(&snapshot, channel, last.as_ref())?;
             let candidate = Candidate {
                 channel,
                 version: chain.next_version(&snapshot, &channel.clone().into())?,

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use attestation::{
     ChannelName, StatementId, UnitPath,
-    statement::{Claim, DeltaVerdict, Review, Verdict},
+    statement::{Claim, DeltaVerdict, FromTree, Review, Verdict},
 };
 use serde_json::json;
 
@@ -60,10 +60,11 @@ pub(crate) fn run(global: &Global, args: &Args) -> Outcome {
         chain,
         statements,
         derived,
+        last,
     } = pick::next_import(&open, &snapshot, &args.channel)?;
     let mut verdicts: BTreeMap<&UnitPath, Verdict> = BTreeMap::new();
     if args.approve_all {
-        let admission = crate::derive::admit(&chain, &derived.changes, &statements);
+        let admission = crate::derive::admit(&chain, &last, &derived.changes, &statements);
         let open_units = admission.units().iter().filter(|unit| {
             use policy::admission::UnitState::{Rejected, Violated};
             !matches!(unit.state, Rejected { .. } | Violated { .. })
@@ -92,9 +93,12 @@ pub(crate) fn run(global: &Global, args: &Args) -> Outcome {
         });
     }
     list.sort_by(|a, b| a.delta.cmp(&b.delta));
+    // What a review of nothing takes back stands nowhere.
+    let from_tree = (!list.is_empty()).then(|| FromTree::of(&last));
     let claim = Claim::Review(Review {
         criteria: args.criteria.clone(),
         verdicts: list,
+        from_tree,
         supersedes: args.supersedes.iter().copied().collect(),
     });
     sign::confirm(&[claim.to_string()], args.yes)?;

@@ -49,7 +49,13 @@ pub(crate) fn run(global: &Global, args: &Args) -> Outcome {
     let open = Desk::open_ledger(global)?;
     let current = pick::next_import(&open, &open.snapshot()?, &args.channel)?;
     let change = pick::unit(&current.derived.changes, &args.unit)?;
-    let admission = derive::admit(&current.chain, std::slice::from_ref(change), &current.statements);
+    let admission = derive::admit(
+        &current.chain,
+        &current.last,
+        std::slice::from_ref(change),
+        &current.statements,
+    );
+    let from = admission.from_tree().to_string();
     let mut diff = String::new();
     for file in &change.files {
         let part = Diff::of(&open.desk.repository, file, args.context).or_exit(Exit::Environment)?;
@@ -69,7 +75,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> Outcome {
     let checked: Vec<_> = checked.iter().map(source_row).collect();
     let json = json!({"unit": args.unit, "delta": change.delta.digest().to_string(), "from": change.delta.from,
         "to": change.delta.to, "class": change.class, "summary": change.summary, "no-bump": change.no_bump,
-        "findings": findings,
+        "from-tree": from, "verdict": admission.units().first().map(|unit| &unit.state), "findings": findings,
         "sources": checked.iter().map(|(json, _)| json).collect::<Vec<_>>(), "diff": diff});
     output::result(open.desk.format, &json, || {
         let mut text = format!(
@@ -89,7 +95,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> Outcome {
             let _ = writeln!(text, "{line}");
         }
         for judged in admission.units() {
-            let _ = writeln!(text, "{}", queue::state(&judged.state));
+            let _ = writeln!(text, "{}", queue::state(&judged.state, &from));
         }
         text + "\n" + &diff
     });

@@ -150,7 +150,7 @@ fn first_root(open: &OpenDesk, snapshot: &Snapshot) -> Outcome<Vec<Ready>> {
         None,
         &keyring,
         &hardware::evidence(snapshot)?,
-        None,
+        &[],
         open.desk.now,
     )?;
     let tally = chain_state::judge_root(snapshot, first, first, &policy, &keyring, open.desk.now)?.tally;

@@ -1,4 +1,5 @@
-//! Coverage against a naive oracle: random approvals, rejects and violations over a handful of contents.
+//! Coverage against a naive oracle: random approvals (from here, from elsewhere), rejects and violations over a handful of
+//! contents, of changes that must name the release from which they start and of others.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -15,7 +16,7 @@ use testkit::TestChain;
 
 use crate::{
     NOW,
-    statements::{content, delta, envelope, judged, review, statement},
+    statements::{content, delta, envelope, judged, release, review, seen_from, statement},
 };
 
 const REVIEWERS: [&str; 3] = ["alice", "bob", "carol"];
@@ -26,25 +27,42 @@ static CHAIN: LazyLock<TestChain> = LazyLock::new(|| TestChain::new(NOW));
 /// Who said what about which edge, and which contents somebody violated.
 #[derive(Debug, Clone)]
 struct World {
-    verdicts: BTreeMap<(usize, usize, usize), bool>,
+    verdicts: BTreeMap<(usize, usize, usize), Said>,
     violated: BTreeSet<usize>,
     from: usize,
     to: usize,
+    bound: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Said {
+    Reject,
+    ApproveHere,
+    ApproveElsewhere,
+    ApproveAnywhere,
 }
 
 fn world() -> impl Strategy<Value = World> {
     let place = 0..CONTENTS.len();
     let verdicts = prop::collection::btree_map(
         (0..REVIEWERS.len(), place.clone(), place.clone()),
-        prop::bool::weighted(0.95),
+        prop_oneof![
+            1 => Just(Said::Reject),
+            12 => Just(Said::ApproveHere),
+            4 => Just(Said::ApproveElsewhere),
+            4 => Just(Said::ApproveAnywhere),
+        ],
         0..40,
     );
     let violated = prop::collection::btree_set(1..CONTENTS.len(), 0..2);
-    (verdicts, violated, place.clone(), place).prop_map(|(verdicts, violated, from, to)| World {
-        verdicts,
-        violated,
-        from,
-        to,
+    (verdicts, violated, place.clone(), place, prop::bool::ANY).prop_map(|(verdicts, violated, from, to, bound)| {
+        World {
+            verdicts,
+            violated,
+            from,
+            to,
+            bound,
+        }
     })
 }
 
@@ -53,7 +71,7 @@ fn oracle(world: &World) -> &'static str {
     let rejected: BTreeSet<usize> = world
         .verdicts
         .iter()
-        .filter(|(_, approve)| !**approve)
+        .filter(|(_, said)| **said == Said::Reject)
         .map(|((_, _, to), _)| *to)
         .collect();
     if world.violated.contains(&world.to) {
@@ -62,10 +80,19 @@ fn oracle(world: &World) -> &'static str {
     if rejected.contains(&world.to) {
         return "rejected";
     }
-    let approved = |from: usize, to: usize| {
-        let by = |who: &usize| world.verdicts.get(&(*who, from, to)) == Some(&true);
+    let count = |from: usize, to: usize, counts: &dyn Fn(Said) -> bool| {
+        let by = |who: &usize| world.verdicts.get(&(*who, from, to)).is_some_and(|said| counts(*said));
         (0..REVIEWERS.len()).filter(by).count() >= 2
     };
+    if world.bound {
+        let enough = count(world.from, world.to, &|said| said == Said::ApproveHere);
+        return if world.from != world.to && enough {
+            "covered"
+        } else {
+            "lacking"
+        };
+    }
+    let approved = |from: usize, to: usize| count(from, to, &|said| said != Said::Reject);
     fn search(at: usize, to: usize, seen: &mut Vec<usize>, step: &dyn Fn(usize, usize) -> bool) -> bool {
         if at == to {
             return true;
@@ -94,15 +121,36 @@ fn engine(world: &World) -> UnitState {
     let court = set.court().unwrap();
     let mut claims: Vec<(&str, Claim)> = Vec::new();
     for (who, name) in REVIEWERS.iter().enumerate() {
-        let own = world.verdicts.iter().filter(|((by, ..), _)| *by == who);
-        let verdicts: Vec<_> = own
-            .map(|((_, from, to), approve)| {
-                let verdict = if *approve { Verdict::Approve } else { Verdict::Reject };
-                (delta(CONTENTS[*from], CONTENTS[*to]), verdict)
-            })
-            .collect();
-        if !verdicts.is_empty() {
-            claims.push((name, review(verdicts)));
+        for kind in [
+            Said::Reject,
+            Said::ApproveHere,
+            Said::ApproveElsewhere,
+            Said::ApproveAnywhere,
+        ] {
+            let own = world
+                .verdicts
+                .iter()
+                .filter(|((by, ..), said)| *by == who && **said == kind);
+            let verdict = if kind == Said::Reject {
+                Verdict::Reject
+            } else {
+                Verdict::Approve
+            };
+            let verdicts: Vec<_> = own
+                .map(|((_, from, to), _)| (delta(CONTENTS[*from], CONTENTS[*to]), verdict))
+                .collect();
+            if verdicts.is_empty() {
+                continue;
+            }
+            let claim = review(verdicts);
+            claims.push((
+                name,
+                match kind {
+                    Said::ApproveHere => seen_from(&release(3), claim),
+                    Said::ApproveElsewhere => seen_from(&release(2), claim),
+                    Said::Reject | Said::ApproveAnywhere => claim,
+                },
+            ));
         }
     }
     if !world.violated.is_empty() {
@@ -131,8 +179,12 @@ fn engine(world: &World) -> UnitState {
         delta: delta(CONTENTS[world.from], CONTENTS[world.to]),
         class: Class::Edit,
         highest_finding: None,
+        version_down: world.bound,
+        left: None,
     };
-    admit(&court, vec![changed], &statements).units()[0].state.clone()
+    admit(&court, &release(3), vec![changed], &statements).units()[0]
+        .state
+        .clone()
 }
 
 proptest! {

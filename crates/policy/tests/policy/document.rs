@@ -141,8 +141,14 @@ fn refuses_a_rule_that_can_never_match() {
         policy.rules.insert(0, last);
     });
     assert_eq!(found, PolicyRefusal::Unreachable(2), "everything is matched before");
-    let found = refusal(|policy| policy.rules[1].finding_level = Some(FindingLevel::S));
-    assert_eq!(found, PolicyRefusal::Contradictory(2));
+    for level in [FindingLevel::H, FindingLevel::B] {
+        let found = refusal(|policy| policy.rules[1].finding_level = Some(level));
+        assert_eq!(found, PolicyRefusal::Contradictory(2));
+    }
+    // Level S, and nothing above it.
+    let mut only_s = source::read(&toml(), None).unwrap();
+    only_s.rules[1].finding_level = Some(FindingLevel::S);
+    document::check(&only_s).expect("the honest twin");
 }
 
 #[test]

@@ -4,9 +4,10 @@ use std::{collections::BTreeSet, num::NonZeroUsize};
 
 use attestation::{
     Content, Delta, Sha256Digest, StatementId,
+    chain::{Release, StatementList},
     dsse::Envelope,
     openpgp::PgpFormError,
-    statement::{Claim, DeltaVerdict, Review, Statement, Verdict},
+    statement::{Claim, DeltaVerdict, FromTree, Review, Statement, Verdict},
 };
 use policy::{
     Facts, SignatureRefusal, TrustedSet, Verified, jury::Work, keyring::CertificateRefusal,
@@ -48,7 +49,33 @@ pub(crate) fn review(verdicts: impl IntoIterator<Item = (Delta, Verdict)>) -> Cl
         criteria: "read-the-diff".to_owned(),
         verdicts,
         supersedes: BTreeSet::new(),
+        from_tree: None,
     })
+}
+
+/// The review, looked at from `last`.
+pub(crate) fn seen_from(last: &Release, mut claim: Claim) -> Claim {
+    if let Claim::Review(review) = &mut claim {
+        review.from_tree = Some(FromTree::of(last));
+    }
+    claim
+}
+
+/// A release of `unstable`, as what an import continues.
+pub(crate) fn release(sequence: u64) -> Release {
+    Release {
+        channel: "unstable".parse().unwrap(),
+        sequence,
+        previous: (sequence > 1).then(|| Sha256Digest::of("the one before")),
+        root_version: 1,
+        time: NOW,
+        commit: "11".repeat(20).parse().unwrap(),
+        tree: "12".repeat(20).parse().unwrap(),
+        tree_nar: Sha256Digest::of(format!("tree {sequence}")),
+        channel_nar: Sha256Digest::of("channel"),
+        version_suffix: ".1".to_owned(),
+        statements: StatementList::of(&BTreeSet::new()),
+    }
 }
 
 pub(crate) fn approval(from: Option<&str>, to: Option<&str>) -> Claim {

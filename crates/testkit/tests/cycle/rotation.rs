@@ -152,3 +152,62 @@ fn goes_on(world: &World, [reviewer, first, second]: [&str; 3]) {
     world.sign(&[first, second]);
     world.publish_to("bob", "site").ok();
 }
+
+/// Carol rejects a change, a release lists that, and carol leaves: what she found does not leave with her, and whoever
+/// thinks otherwise has to say so.
+#[test]
+fn a_reject_stays_when_its_author_leaves_and_is_lifted_by_those_who_stay() {
+    let world = World::published();
+    let write = |version: &str, module: &str| {
+        let hello = format!("{{ }}:\n{{\n  pname = \"hello\";\n  version = \"{version}\";\n}}\n");
+        std::fs::write(world.path("upstream/pkgs/by-name/he/hello/package.nix"), hello).unwrap();
+        std::fs::write(world.path("upstream/nixos/modules/services/hello.nix"), module).unwrap();
+        world.commit_upstream("other versions");
+        world.assay("alice", &["import", "--channel", "unstable"]).ok();
+    };
+    let hello = "pkgs/by-name/he/hello";
+    let review = |person: &str, verdict: [&str; 2]| {
+        let arguments = [&["review", "--channel", "unstable", "--yes"][..], &verdict].concat();
+        world.assay(person, &arguments).ok()
+    };
+    let verdict = || {
+        let queue = world.assay("bob", &["queue", "--channel", "unstable"]).ok();
+        let units = queue["units"].as_array().unwrap();
+        units.iter().find(|unit| unit["unit"] == hello).unwrap()["verdict"].clone()
+    };
+    write("2.13.0", "{ ... }: { }\n");
+    let rejected = review("carol", ["--reject", hello]);
+    review("bob", ["--approve", hello]);
+    assert_eq!(verdict()["state"], "rejected");
+    // Upstream takes it back, for now; a release lists what carol said.
+    write("2.12.0", "{ ... }: { a = 1; }\n");
+    review("bob", ["--approve", "nixos/modules/services/hello.nix"]);
+    world.sign(&["alice"]);
+    world.release();
+    world.sign(&["alice", "bob"]);
+    world.assay("alice", &["publish"]).ok();
+    // Carol leaves, dave comes.
+    world.new_person("dave");
+    std::fs::write(world.path("next.toml"), world.policy(&["alice", "bob", "dave"])).unwrap();
+    let propose = ["policy", "propose", "next.toml", "--certificate", "keys/dave.asc"];
+    world.assay("alice", &propose).ok();
+    world.sign(&["alice", "bob"]);
+    world.assay("alice", &["publish"]).ok();
+    write("2.13.0", "{ ... }: { a = 1; }\n");
+    review("bob", ["--approve", hello]);
+    let found = verdict();
+    assert_eq!(found["state"], "rejected", "{found}");
+    assert_eq!(found["by"], serde_json::json!(["carol"]));
+    assert_eq!(found["left"][0], rejected["statement"]);
+    world.sign(&["alice"]);
+    world
+        .assay("alice", &["release", "--channel", "unstable"])
+        .refused("1 of 1 changed units are not covered");
+    let text = world.plain_text("bob", &["queue", "--channel", "unstable"]);
+    let id = rejected["statement"].as_str().unwrap();
+    assert!(text.contains(&format!("--supersedes {id}")), "{text}");
+    // One person is as many as this change takes.
+    review("alice", ["--supersedes", id]);
+    assert_eq!(verdict(), serde_json::json!({"state": "covered", "by": ["bob"]}));
+    world.release();
+}

@@ -199,7 +199,7 @@ impl<'a> Checker<'a> {
             before,
             &chain.keyring,
             &evidence,
-            Some(self.statements),
+            &self.statements.now(chain),
             chain.now,
         )?;
         Ok(Checked::Root(Box::new(next.clone())))
@@ -293,19 +293,12 @@ impl<'a> Checker<'a> {
         same("root-version", &release.root_version, &chain.root.version)?;
         let last = chain.last_release(self.snapshot, channel)?;
         let listed_alone = self.listed(listed, release, last.as_ref())?;
+        let before = derive::releases_before(self.snapshot, channel, last.as_ref())?;
         // What was said since must not change the answer, and what is listed must be enough for it.
         for statements in [&listed_alone, self.statements] {
             statements.require_complete_sequences()?;
-            derive::admitted(
-                repository,
-                chain,
-                channel,
-                last.as_ref(),
-                statements,
-                Some(&release.commit),
-            )?;
+            derive::admitted(repository, chain, channel, &before, statements, Some(&release.commit))?;
         }
-        let before = derive::releases_before(self.snapshot, channel, last.as_ref())?;
         let candidate = Candidate {
             channel,
             version: targets.version,
