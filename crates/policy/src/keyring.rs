@@ -4,6 +4,7 @@
 //! key id or user id. Its other packets may come from anywhere: they are merged, so a revocation that was
 //! seen once subtracts for ever, whoever leaves it out later.
 
+mod strict;
 mod timeline;
 
 use std::{
@@ -78,6 +79,12 @@ pub enum CertificateRefusal {
         /// The key.
         key: Fingerprint,
     },
+    /// The primary key binds whatever anybody likes.
+    #[error("the primary key of certificate {pinned} is of small order: everybody can sign with it")]
+    WeakPrimary {
+        /// The certificate's digest.
+        pinned: Sha256Digest,
+    },
     /// The key is not bound to the certificate as a signing key at that time.
     #[error("key {key} is not a valid signing key at {at}: {reason}")]
     NotValid {
@@ -137,6 +144,7 @@ impl Keyring {
             if cert.is_tsk() {
                 return Err(KeyringError::PrivateKey);
             }
+            let cert = strict::strict(cert).map_err(malformed)?;
             read.push((primary_digest(&cert).map_err(malformed)?, cert));
         }
         if read.is_empty() {
@@ -191,8 +199,13 @@ impl Keyring {
         valid.into_iter().map(|(_, key)| key).collect()
     }
 
+    /// Why a key of a certificate does not sign validly at `at`; `None` if it does.
+    pub fn why_not(&self, pinned: Sha256Digest, key: &Fingerprint, at: Time) -> Option<CertificateRefusal> {
+        self.signing_key(pinned, key, at).err()
+    }
+
     /// The fingerprints of all keys of a certificate, whatever they are for.
-    pub(crate) fn all_keys(&self, pinned: Sha256Digest) -> Vec<Fingerprint> {
+    pub fn all_keys(&self, pinned: Sha256Digest) -> Vec<Fingerprint> {
         let keys = self.certificates.get(&pinned).into_iter().flat_map(Cert::keys);
         keys.filter_map(|key| fingerprint(key.key())).collect()
     }
@@ -247,6 +260,9 @@ impl Keyring {
                 pinned,
                 key: wanted.clone(),
             });
+        }
+        if strict::is_weak(cert.primary_key().key()) {
+            return Err(CertificateRefusal::WeakPrimary { pinned });
         }
         let mut subkeys = cert.keys().subkeys().filter(|key| is_wanted(fingerprint(key.key())));
         if cert

@@ -32,6 +32,7 @@ impl CertificateRefusal {
             Self::Revoked { .. } => "revoked",
             Self::Algorithm { .. } => "algorithm",
             Self::StatementsOnly { .. } => "statements-only",
+            Self::WeakPrimary { .. } => "weak-primary",
         }
     }
 }

@@ -101,12 +101,17 @@ pub(crate) fn entry(name: &PersonName, origin: &str, bytes: &[u8], now: Time) ->
     };
     let keys = keyring.signing_keys(certificate, now);
     if keys.is_empty() {
-        return Err(
-            Failure::new(Exit::Refused, format!("{origin} has no key that signs validly now")).next(
-                "make keys on a token: assay token enroll; or add a signing subkey (Ed25519 or RSA): \
-                     gpg --quick-add-key FINGERPRINT ed25519 sign",
+        return Err(Failure::new(
+            Exit::Refused,
+            format!(
+                "{origin} has no key that signs validly now{}",
+                why_none(&keyring, certificate, now)
             ),
-        );
+        )
+        .next(
+            "make keys on a token: assay token enroll; or add a signing subkey (Ed25519 or RSA): \
+                     gpg --quick-add-key FINGERPRINT ed25519 sign",
+        ));
     }
     let until = Time::from_unix(now.unix() + 730 * 86_400);
     Ok(Entry {
@@ -116,6 +121,13 @@ pub(crate) fn entry(name: &PersonName, origin: &str, bytes: &[u8], now: Time) ->
         not_after: until.to_string()[..10].to_owned(),
         comment: keyring.user_id(certificate).unwrap_or_default(),
     })
+}
+
+/// What is wrong with each key.
+fn why_none(keyring: &Keyring, certificate: Sha256Digest, now: Time) -> String {
+    let keys = keyring.all_keys(certificate).into_iter();
+    let reasons = keys.filter_map(|key| keyring.why_not(certificate, &key, now));
+    reasons.map(|reason| format!("; {reason}")).collect()
 }
 
 impl Entry {
@@ -308,7 +320,7 @@ fn propose(global: &Global, path: &PathBuf, certificates: &[PathBuf], evidence: 
         Some(&chain.policy),
         &chain.keyring,
         &attestations,
-        Some(&statements),
+        &statements.now(&chain),
         chain.now,
     )?;
     let changes = differences(&chain.policy, &policy);
