@@ -2,6 +2,8 @@
 
 use std::{error::Error, fmt, process::ExitCode};
 
+use crate::advice;
+
 /// Exit codes, the same for both commands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Exit {
@@ -68,7 +70,7 @@ impl Failure {
 
     /// The same, with what to do next where nothing is said yet.
     pub(crate) fn next_if_none(mut self, next: &str) -> Self {
-        self.next.get_or_insert_with(|| next.to_owned());
+        self.next = self.what_next().or_else(|| Some(next.to_owned()));
         self
     }
 
@@ -79,7 +81,7 @@ impl Failure {
 
     /// For `--format json`.
     pub(crate) fn to_json(&self) -> serde_json::Value {
-        let mut json = serde_json::json!({"error": self.chain(), "exit": self.exit as u8, "next": self.next});
+        let mut json = serde_json::json!({"error": self.chain(), "exit": self.exit as u8, "next": self.what_next()});
         if let Some(details) = &self.details {
             json["details"] = (**details).clone();
         }
@@ -90,6 +92,11 @@ impl Failure {
             json["findings"] = (**findings).clone();
         }
         json
+    }
+
+    /// What to do next: as the command says, else as the refusal itself tells.
+    fn what_next(&self) -> Option<String> {
+        self.next.clone().or_else(|| advice::of(&*self.source))
     }
 
     fn chain(&self) -> Vec<String> {
@@ -110,7 +117,7 @@ impl Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.chain().join(": "))?;
-        if let Some(next) = &self.next {
+        if let Some(next) = self.what_next() {
             write!(f, "\n  next: {next}")?;
         }
         Ok(())

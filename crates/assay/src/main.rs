@@ -3,6 +3,7 @@
 //! What it prints, signs and publishes it derives from this clone's own git objects. The ledger, the remote and
 //! other people's machines only propose.
 
+mod advice;
 mod chain_state;
 mod cli;
 mod commands;

@@ -32,5 +32,5 @@ pub use facts::Facts;
 pub use keyring::Keyring;
 pub use seal::{Current, Evidence, Verified, Vouch};
 pub use signature::SignatureRefusal;
-pub use threshold::{Shortfall, Tally};
+pub use threshold::{RefusedSignature, Shortfall, Tally};
 pub use trusted_set::{TrustError, TrustedSet};
