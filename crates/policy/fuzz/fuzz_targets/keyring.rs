@@ -1,18 +1,6 @@
-//! Certificates from anywhere, and what is asked of them.
-
 #![no_main]
 
-use attestation::Time;
-use libfuzzer_sys::fuzz_target;
-use policy::Keyring;
+#[path = "../checks/keyring.rs"]
+mod check;
 
-fuzz_target!(|bytes: &[u8]| {
-    if let Ok(keyring) = Keyring::from_bytes(bytes) {
-        for digest in keyring.digests() {
-            let _ = keyring.user_id(digest);
-            let _ = keyring.signing_keys(digest, Time::JAN_2026);
-        }
-        let again = Keyring::from_bytes(&keyring.to_bytes()).expect("what was written is read");
-        assert!(again.digests().eq(keyring.digests()));
-    }
-});
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| check::run(bytes));

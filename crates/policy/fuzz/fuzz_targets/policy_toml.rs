@@ -1,19 +1,6 @@
-//! What people edit, and what it compiles to.
-
 #![no_main]
 
-use attestation::{canonical, chain::PolicyDocument};
-use libfuzzer_sys::fuzz_target;
-use policy::{document, source};
+#[path = "../checks/policy_toml.rs"]
+mod check;
 
-fuzz_target!(|bytes: &[u8]| {
-    let Ok(text) = str::from_utf8(bytes) else { return };
-    if let Ok(policy) = source::read(text, None) {
-        let _ = document::check(&policy);
-        let _ = document::warnings(&policy);
-        let written = canonical::to_vec(&policy);
-        if let Ok(again) = canonical::from_exact::<PolicyDocument>(&written, "policy") {
-            assert_eq!(policy, again);
-        }
-    }
-});
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| check::run(bytes));

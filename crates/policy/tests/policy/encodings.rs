@@ -2,7 +2,7 @@
 
 use attestation::{
     canonical,
-    openpgp::PgpFormError,
+    openpgp::{PgpFormError, PgpSignature},
     tuf::{Signature, Signed},
 };
 use data_encoding::HEXLOWER;
@@ -58,6 +58,25 @@ fn refuses_another_spelling_of_a_signature() {
             "{refusal:?}"
         );
     }
+}
+
+#[test]
+fn refuses_a_signature_of_version_3() {
+    let refusal = refusal_of(|chain, payload| {
+        let mut signature = forge::sign(forge::honest(NOW), chain.person("bob"), 0, payload);
+        signature.other_headers = signature.other_headers.map(|headers| headers.replacen("04", "03", 1));
+        signature
+    });
+    assert!(
+        matches!(refusal, SignatureRefusal::Form(PgpFormError::Field { found: 3, .. })),
+        "{refusal:?}"
+    );
+    // As PGP 5 wrote them: the time and a 64-bit key id, of which five bytes were hashed.
+    let head = [&[3, 5, 0][..], &[0x69, 0x55, 0xb9, 0], &[7; 8], &[22, 8, 0, 0]].concat();
+    let body = [head, [&[1, 0][..], &[0x80; 32]].concat().repeat(2)].concat();
+    let packet = [&[0xc2, u8::try_from(body.len()).unwrap()][..], &body].concat();
+    let error = PgpSignature::from_packet(&packet).unwrap_err();
+    assert!(matches!(error, PgpFormError::Field { found: 3, .. }), "{error:?}");
 }
 
 /// The order of Ed25519's base point, little-endian: S and S + L satisfy the same equation.

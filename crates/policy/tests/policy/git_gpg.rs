@@ -139,6 +139,11 @@ fn takes_commits_and_tags_that_gpg_signs_with_rsa_2048() {
 }
 
 #[test]
+fn takes_commits_and_tags_that_gpg_signs_with_rsa_4096() {
+    takes_commits_and_tags("rsa4096");
+}
+
+#[test]
 fn takes_commits_and_tags_that_gpg_signs_with_p_256() {
     takes_commits_and_tags("nistp256/ecdsa");
 }

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod admission;
+mod attacks;
 mod certificates;
 mod coverage;
 mod difference;
@@ -12,6 +13,8 @@ mod encodings;
 mod foreign;
 mod forge;
 mod freshness;
+mod from_tree;
+mod fuzzed;
 mod git;
 mod git_gpg;
 mod git_object;
@@ -20,9 +23,11 @@ mod hardware;
 mod jury;
 mod metadata;
 mod p256;
+mod positions;
 mod proposal;
 mod releases;
 mod roots;
+mod sequoia;
 mod signatures;
 mod statements;
 mod violations;

@@ -4,9 +4,11 @@
 
 mod derivations;
 mod environment;
+mod from_tree;
 mod interrupted;
 mod machines;
 mod peers;
+mod policy_words;
 mod proposed;
 mod pushed;
 mod rotation;
