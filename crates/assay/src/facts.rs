@@ -1,4 +1,5 @@
-//! The cache of what mathematics said: "this signature, by this key, over this digest, is good". Never who may.
+//! The cache of what mathematics said ("this signature, by this key, over this digest, is good"; never who may), and of
+//! answers about histories, each under the digest of all that decided it.
 //!
 //! One file in the user's cache directory, replaced whole. Where it is missing, damaged or cannot be written, the work is
 //! done again. (A database would make a lock of it, and of a lock a failure; the file of 100,000 facts is read in
@@ -15,7 +16,6 @@ pub(crate) struct FactFile {
     path: Option<PathBuf>,
     /// What is known; add to it.
     pub facts: Facts,
-    before: usize,
 }
 
 /// No file is read that is larger: four million facts.
@@ -31,18 +31,31 @@ impl FactFile {
             .filter(|path| small(path))
             .and_then(|path| fs::read(path).ok());
         let facts = Facts::from_bytes(&bytes.unwrap_or_default());
-        let before = facts.len();
-        Self { path, facts, before }
+        Self { path, facts }
     }
 
     /// Writes what was learnt. A cache that cannot be written is one that is not there.
     pub(crate) fn close(self) {
-        let Some(path) = self.path.filter(|_| self.facts.len() > self.before) else {
+        let Some(path) = self.path.filter(|_| self.facts.has_grown()) else {
             return;
         };
         if let Err(error) = write_atomically(&path, &self.facts.to_bytes()) {
             output::note(&format!("what was calculated is not remembered: {error}"));
         }
+    }
+}
+
+/// Who judges: an answer of another program, perhaps an older one with another rule, is not this one's.
+pub(crate) fn judge() -> String {
+    let file = env::current_exe().and_then(|path| Ok((fs::metadata(&path)?, path)));
+    match file {
+        Ok((file, path)) => format!(
+            "{} {path:?} {} {:?}",
+            env!("CARGO_PKG_VERSION"),
+            file.len(),
+            file.modified().ok()
+        ),
+        Err(_) => format!("{} {:?}", env!("CARGO_PKG_VERSION"), std::time::SystemTime::now()),
     }
 }
 

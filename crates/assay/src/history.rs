@@ -21,6 +21,7 @@ use crate::{
     chain_state::ChainState,
     desk::{Desk, OpenDesk},
     exit::{Exit, Failure, OrExit as _, Outcome},
+    facts,
 };
 
 /// The chain's roots as places where a history is judged.
@@ -258,6 +259,7 @@ pub(crate) fn judge(
         target,
         positions: &positions,
         imported: &commits,
+        under: Some(courts.digest(&facts::judge()).or_exit(Exit::Refused)?),
         threads: std::thread::available_parallelism().unwrap_or(std::num::NonZeroUsize::MIN),
     };
     let report =

@@ -17,7 +17,7 @@ use std::fmt;
 use crate::names::GitOid;
 
 pub use armor::ArmorError;
-pub use note::{Note, NoteError};
+pub use note::{NOTES_REF, Note, NoteBody, NoteError};
 
 /// No object may carry more blocks of signatures: nobody's commit is signed by so many people.
 pub const MAX_BLOCKS: usize = 64;

@@ -19,7 +19,6 @@ pub mod chain;
 pub mod dsse;
 pub mod git;
 pub mod names;
-pub mod note;
 pub mod openpgp;
 pub mod patch;
 pub mod pending;

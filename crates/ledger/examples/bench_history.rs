@@ -136,6 +136,7 @@ impl Bench {
                 target: object_id(&self.tip().parse().expect("an id")),
                 positions: &positions,
                 imported: &BTreeSet::new(),
+                under: Some(courts.digest("bench").expect("a digest")),
                 threads,
             };
             let report = authenticate(&history, &question, facts).expect("an answer");

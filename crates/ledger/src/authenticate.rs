@@ -8,6 +8,8 @@
 //!
 //! Who may is `policy`'s to say ([`Jury`]); this walks and reports.
 
+mod remembered;
+
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     num::NonZeroUsize,
@@ -15,7 +17,7 @@ use std::{
     thread,
 };
 
-use attestation::{GitOid, PersonName, RoleName, git::Note};
+use attestation::{GitOid, PersonName, RoleName, Sha256Digest, Time, git::Note};
 use gix::ObjectId;
 use policy::{
     Facts,
@@ -23,6 +25,7 @@ use policy::{
 };
 
 use crate::history::{History, HistoryError, Node, Reach};
+use remembered::Answer;
 
 /// How many commits are judged at once.
 const PIECE: usize = 8 << 10;
@@ -52,6 +55,8 @@ pub struct Question<'a> {
     pub positions: &'a [Position<'a>],
     /// Commits of upstream that people imported.
     pub imported: &'a BTreeSet<ObjectId>,
+    /// What [`crate::Courts::digest`] says, if an answer that was given under it may stand, and this one be remembered.
+    pub under: Option<Sha256Digest>,
     /// How many threads may work.
     pub threads: NonZeroUsize,
 }
@@ -61,6 +66,8 @@ pub struct Question<'a> {
 pub struct Report {
     /// How many commits were judged.
     pub commits: usize,
+    /// How many of them were judged before, under the same digest of everything that decides.
+    pub before: usize,
     /// How many commits each person signed.
     pub signers: BTreeMap<PersonName, usize>,
     /// How many commits were judged under which root.
@@ -142,14 +149,50 @@ pub enum AuthenticateError {
     History(#[from] HistoryError),
 }
 
-/// Judges every commit from the introduction to the target.
+/// Judges every commit from the introduction to the target. What was answered before, under the same digest, is not
+/// judged again; what was calculated is added to `facts`.
 pub fn authenticate(
     history: &History,
     question: &Question<'_>,
     facts: &mut Facts,
 ) -> Result<Report, AuthenticateError> {
+    let known = remembered::find(question, facts);
+    if let Some(same) = known.iter().find(|answer| answer.tip == question.target) {
+        return Ok(same.report());
+    }
+    let further = match known.first() {
+        Some(before) => judge(history, question, Some(before), facts)?,
+        None => None,
+    };
+    let judgement = match further {
+        Some(judgement) => judgement,
+        None => judge(history, question, None, facts)?.ok_or(AuthenticateError::NoPosition)?,
+    };
+    remembered::keep(question, &judgement, facts);
+    Ok(judgement.report)
+}
+
+/// A report, and what of it decides whether it may be remembered.
+struct Judgement {
+    report: Report,
+    /// The ends of positions that were met.
+    ends: BTreeSet<ObjectId>,
+    /// The latest date of a signature that counted.
+    latest: Option<Time>,
+}
+
+/// Judges what the target reaches, and what was answered before does not; `None` if the target does not descend from the
+/// commit of that answer, or a position ends between them: then what was answered before says nothing.
+fn judge(
+    history: &History,
+    question: &Question<'_>,
+    before: Option<&Answer>,
+    facts: &mut Facts,
+) -> Result<Option<Judgement>, AuthenticateError> {
     let newest = question.positions.last().ok_or(AuthenticateError::NoPosition)?;
-    let mut excluded = vec![question.introduction];
+    let mut trusted = vec![question.introduction];
+    trusted.extend(before.map(|answer| answer.tip));
+    let mut excluded = trusted.clone();
     for import in question.imported {
         // A statement may name a commit that this clone never fetched; then nothing here rests on it.
         if history.has(*import) {
@@ -165,7 +208,7 @@ pub fn authenticate(
     };
     // While one thread reads, others judge as if all belonged to the newest position, where most do.
     let (sender, receiver) = mpsc::sync_channel::<Vec<Read>>(AHEAD);
-    let (reach, mut judged) = thread::scope(|scope| {
+    let (reach, judged) = thread::scope(|scope| {
         let judging = scope.spawn(move || -> Result<_, AuthenticateError> {
             let mut judged = HashMap::new();
             for piece in receiver {
@@ -173,12 +216,12 @@ pub fn authenticate(
             }
             Ok((bench, judged))
         });
-        let mut piece = Vec::with_capacity(PIECE);
+        let mut piece = Vec::new();
         let reach = history.reach(question.target, &excluded, |id, bytes| {
             piece.push((id, bytes.to_vec()));
             if piece.len() == PIECE {
                 // A judge that is gone has a reason, which is met below.
-                let _ = sender.send(std::mem::replace(&mut piece, Vec::with_capacity(PIECE)));
+                let _ = sender.send(std::mem::take(&mut piece));
             }
         });
         let _ = sender.send(piece);
@@ -188,14 +231,16 @@ pub fn authenticate(
             .unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
         Ok::<_, AuthenticateError>((reach?, judged))
     })?;
-    relation(history, question, &reach)?;
-    let (mut bench, mut outcomes) = (judged.0, std::mem::take(&mut judged.1));
+    let (mut bench, mut outcomes) = judged;
+    let ends = question.positions.iter().filter_map(|position| position.through);
+    let ends: Vec<_> = ends.collect();
+    let met: BTreeSet<_> = ends.iter().copied().filter(|end| reach.has(end)).collect();
+    match before {
+        None => relation(history, question, &reach)?,
+        Some(answer) if met.is_empty() && reach.edge().contains(&answer.tip) => {}
+        Some(_) => return Ok(None),
+    }
 
-    let ends: Vec<_> = question
-        .positions
-        .iter()
-        .filter_map(|position| position.through)
-        .collect();
     let positions = reach.positions(&ends);
     for (index, position) in question.positions.iter().enumerate().take(ends.len()) {
         let belong = reach.nodes().iter().zip(&positions).filter(|(_, at)| **at == index);
@@ -206,17 +251,16 @@ pub fn authenticate(
         }
     }
 
-    let mut report = Report {
-        commits: reach.nodes().len(),
-        imports: reach.edge().intersection(question.imported).copied().collect(),
-        ..Report::default()
-    };
-    let mut refused = BTreeMap::new();
+    let mut report = before.map(Answer::report).unwrap_or_default();
+    report.commits += reach.nodes().len();
+    report.imports.extend(reach.edge().intersection(question.imported));
+    let (mut refused, mut latest) = (BTreeMap::new(), None);
     for node in reach.nodes() {
         let Some(outcome) = outcomes.remove(&node.id) else {
             return Err(HistoryError::Missing { id: node.id }.into());
         };
         *report.roots.entry(outcome.root_version).or_default() += 1;
+        latest = latest.max(outcome.latest);
         for person in outcome.signers {
             *report.signers.entry(person).or_default() += 1;
         }
@@ -226,7 +270,9 @@ pub fn authenticate(
     }
     // Those that only their dates left among the judged ones.
     let spared = history.ancestors_among(&excluded, &refused.keys().copied().collect())?;
-    report.imports.extend(behind(history, question, &reach, &spared)?);
+    report
+        .imports
+        .extend(behind(history, question, &trusted, &reach, &spared)?);
     for commit in spared {
         if let Some((root_version, _)) = refused.remove(&commit) {
             report.commits -= 1;
@@ -234,7 +280,8 @@ pub fn authenticate(
         }
     }
     report.breaks = breaks(history, question, &reach, refused)?;
-    Ok(report)
+    let ends = before.map(|answer| answer.ends.clone()).unwrap_or(met);
+    Ok(Some(Judgement { report, ends, latest }))
 }
 
 /// The imports that keep a commit from being judged without being met themselves: a history can merge what an imported
@@ -242,12 +289,13 @@ pub fn authenticate(
 fn behind(
     history: &History,
     question: &Question<'_>,
+    trusted: &[ObjectId],
     reach: &Reach,
     spared: &BTreeSet<ObjectId>,
 ) -> Result<BTreeSet<ObjectId>, HistoryError> {
-    let unexplained = |id: &&ObjectId| !question.imported.contains(*id) && **id != question.introduction;
+    let unexplained = |id: &&ObjectId| !question.imported.contains(*id) && !trusted.contains(*id);
     let mut hidden: BTreeSet<_> = reach.edge().iter().chain(spared).filter(unexplained).copied().collect();
-    for older in history.ancestors_among(&[question.introduction], &hidden)? {
+    for older in history.ancestors_among(trusted, &hidden)? {
         hidden.remove(&older);
     }
     // Those that are met may be reason enough.
@@ -272,6 +320,7 @@ type Read = (ObjectId, Vec<u8>);
 struct Judged {
     root_version: u64,
     signers: Vec<PersonName>,
+    latest: Option<Time>,
     refused: Option<BreakReason>,
 }
 
@@ -293,37 +342,34 @@ impl Bench<'_> {
         for (id, _) in piece.iter().filter(|(id, _)| self.noted.contains(id)) {
             notes.insert(*id, self.history.note_lines(*id).map_err(HistoryError::from)?);
         }
-        let root_version = position.root_version;
-        let mut candidates = Vec::with_capacity(piece.len());
-        for (id, bytes) in piece {
-            match candidate(*id, bytes, &notes) {
-                Ok(candidate) => candidates.push(candidate),
-                Err(error) => {
-                    let refused = Some(error.into());
-                    let signers = Vec::new();
-                    judged.insert(
-                        *id,
-                        Judged {
-                            root_version,
-                            signers,
-                            refused,
-                        },
-                    );
-                }
-            }
-        }
         let mut work = Work {
             threads: self.threads,
             facts: self.facts,
         };
-        for (heard, candidate) in position.jury.hear(&candidates, &mut work).iter().zip(&candidates) {
-            let outcome = Judged {
-                root_version,
-                signers: heard.signers().into_iter().cloned().collect(),
-                refused: verdict(position, heard).err(),
-            };
-            judged.insert(object_id(candidate.id()), outcome);
-        }
+        let root_version = position.root_version;
+        let outcomes = position.jury.hear_each(
+            piece,
+            |(id, bytes)| candidate(*id, bytes, &notes),
+            |(id, _), heard| {
+                let outcome = match heard {
+                    Ok(heard) => Judged {
+                        root_version,
+                        signers: heard.signers().into_iter().cloned().collect(),
+                        latest: heard.latest(),
+                        refused: verdict(position, &heard).err(),
+                    },
+                    Err(error) => Judged {
+                        root_version,
+                        signers: Vec::new(),
+                        latest: None,
+                        refused: Some(error.into()),
+                    },
+                };
+                (*id, outcome)
+            },
+            &mut work,
+        );
+        judged.extend(outcomes);
         Ok(())
     }
 

@@ -5,7 +5,7 @@
 //! the time at which this one was proposed. What no root has closed is judged under the newest one, now. A date that a
 //! commit or a signature gives decides nothing.
 
-use attestation::{ChainId, Time, tuf::Metadata as _};
+use attestation::{ChainId, Sha256Digest, Time, tuf::Metadata as _};
 use gix::ObjectId;
 use policy::{Keyring, TrustError, TrustedSet, trusted_set::Judge};
 
@@ -15,6 +15,8 @@ use crate::authenticate::{Position, object_id};
 pub struct Courts {
     places: Vec<Place>,
     first: Option<ObjectId>,
+    /// Of the chain, its roots and the certificates.
+    given: Sha256Digest,
 }
 
 struct Place {
@@ -51,7 +53,31 @@ impl Courts {
             before = names.or(before);
         }
         places.push(Place { set, through: None });
-        Ok(Self { places, first })
+        let mut given = format!("{chain}\n{}\n", Sha256Digest::of(keyring.to_bytes()));
+        given.extend(roots.iter().map(|root| format!("{}\n", Sha256Digest::of(root))));
+        let given = Sha256Digest::of(given);
+        Ok(Self { places, first, given })
+    }
+
+    /// A digest of everything but the repository that decides whether a history is authentic: the chain and its roots,
+    /// the certificates, when each place judges, and which keys sign validly now. `judge` names who judges (a version
+    /// of this program): rules may differ.
+    pub fn digest(&self, judge: &str) -> Result<Sha256Digest, TrustError> {
+        let mut all = format!("history\n{judge:?}\n{}\n", self.given);
+        for place in &self.places {
+            let position = place.position()?;
+            let closed = place.through.map(|_| position.jury.now().unix());
+            all += &format!("{:?} {closed:?} {:?}\n", place.through, position.committers);
+            if closed.is_none() {
+                all.extend(
+                    position
+                        .jury
+                        .standing()
+                        .map(|(key, stands)| format!("{key} {stands}\n")),
+                );
+            }
+        }
+        Ok(Sha256Digest::of(all))
     }
 
     /// The introduction of the first root that names one.

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use attestation::note::NOTES_REF;
+use attestation::git::NOTES_REF;
 use gix::{
     ObjectId,
     bstr::ByteSlice,

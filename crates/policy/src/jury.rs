@@ -137,6 +137,21 @@ impl<'a> Jury<'a> {
         }
     }
 
+    /// Each key, and whether it signs validly now: all that the time decides about signatures that are not dated later
+    /// than now.
+    pub fn standing(&self) -> impl Iterator<Item = (&KeyId, bool)> {
+        self.keys.iter().map(|key| {
+            let person = &self.people[&key.person];
+            let stands = standing_at(self.now, person, Standing::Now, self.now, |at| key.timeline.at(at));
+            (&key.id, stands.is_ok())
+        })
+    }
+
+    /// The time at which it judges.
+    pub const fn now(&self) -> Time {
+        self.now
+    }
+
     fn vouch(&self, key: usize, signed_at: Time) -> Vouch {
         let key = &self.keys[key];
         Vouch {

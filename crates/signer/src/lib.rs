@@ -15,7 +15,7 @@ use std::fmt;
 
 use attestation::{
     Fingerprint, Sha256Digest, canonical, dsse,
-    note::NoteBody,
+    git::NoteBody,
     openpgp::{PgpFormError, PgpSignature},
     statement::Statement,
     tuf,

@@ -89,7 +89,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> Outcome {
 
     let json = json!({
         "authentic": report.breaks.is_empty(), "commit": target.commit.to_string(),
-        "introduction": introduction.to_string(), "chain": chain.chain, "commits": report.commits,
+        "introduction": introduction.to_string(), "chain": chain.chain, "commits": report.commits, "commits-judged-before": report.before,
         "signers": report.signers, "roots": report.roots, "root-version": chain.root.version, "tags": tags,
         "imports": report.imports.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "upstream-checked": judged.unchecked().next().is_none(),
@@ -273,6 +273,13 @@ fn text(target: &Target, introduction: ObjectId, judged: &Judged, tags: &[Value]
     let report = &judged.report;
     let mut text = format!("authentic: {}\n", target.commit);
     let _ = writeln!(text, "introduction {introduction}, {} commits since", report.commits);
+    if report.before > 0 {
+        let _ = writeln!(
+            text,
+            "  {} of them judged before, under the same roots and certificates (--no-cache judges all)",
+            report.before
+        );
+    }
     for (root, count) in &report.roots {
         let _ = writeln!(text, "  {count} judged under root {root}");
     }

@@ -11,7 +11,7 @@ use std::{
 use attestation::{
     PersonName, RoleName, Sha256Digest,
     git::Note,
-    note::{NOTES_REF, NoteBody},
+    git::{NOTES_REF, NoteBody},
 };
 use importer::ObjectId;
 use ledger::{History, Remote, authenticate::oid};

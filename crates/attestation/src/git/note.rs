@@ -3,8 +3,45 @@
 //! `sig:v0:<commit>:<tree>:<review or null>:pgp:<base64 of a binary detached signature>`; what is signed is the line
 //! up to and including `pgp`. It binds SHA-1 names only, so it counts beside a signature in the commit, or where SHA-1
 //! is good enough for who asks; never where a digest is signed.
+//!
+//! A body begins with `sig:v0:`, which no statement (`DSSEv1 `), TUF file (`{`) or git object (`tree `, `object `)
+//! does: no signature over one is a signature over another.
+
+use std::fmt;
+
+use data_encoding::BASE64;
 
 use crate::{base64, names::GitOid};
+
+/// The ref that holds the notes.
+pub const NOTES_REF: &str = "refs/notes/signatures";
+
+/// What a note's signature is over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NoteBody {
+    /// The commit.
+    pub commit: GitOid,
+    /// Its tree.
+    pub tree: GitOid,
+}
+
+impl NoteBody {
+    /// The exact bytes that are signed.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        self.to_string().into_bytes()
+    }
+
+    /// The line that carries a signature over this, without its end.
+    pub fn to_line(&self, packet: &[u8]) -> String {
+        format!("{self}:{}", BASE64.encode(packet))
+    }
+}
+
+impl fmt::Display for NoteBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "sig:v0:{}:{}:null:pgp", self.commit, self.tree)
+    }
+}
 
 /// A line of notes, not verified.
 #[derive(Debug, Clone, PartialEq, Eq)]

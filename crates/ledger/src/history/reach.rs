@@ -132,6 +132,11 @@ impl Reach {
         &self.nodes
     }
 
+    /// Whether the commit is to be judged.
+    pub fn has(&self, commit: &ObjectId) -> bool {
+        self.index.contains_key(commit)
+    }
+
     /// Commits that were not to be judged and are parents of ones that are.
     pub const fn edge(&self) -> &BTreeSet<ObjectId> {
         &self.edge

@@ -7,5 +7,6 @@ mod merges;
 mod notes;
 mod peers;
 mod people;
+mod remembered;
 mod roots;
 mod story;

@@ -1,6 +1,6 @@
 //! Signatures beside the commit, in git's notes.
 
-use attestation::note::NoteBody;
+use attestation::git::NoteBody;
 use ledger::{Author, authenticate::oid};
 use testkit::TestPerson;
 

@@ -4,12 +4,12 @@ use policy::{TrustError, document::PolicyRefusal};
 
 use crate::story::{NOW, Story, Why, id, later};
 
-fn remove(policy: &mut attestation::chain::PolicyDocument, name: &str) {
+pub(crate) fn remove(policy: &mut attestation::chain::PolicyDocument, name: &str) {
     let reviewers = policy.roles.get_mut(&"reviewers".parse().unwrap()).unwrap();
     assert!(reviewers.people.remove(&name.parse().unwrap()));
 }
 
-fn admit(policy: &mut attestation::chain::PolicyDocument, name: &str) {
+pub(crate) fn admit(policy: &mut attestation::chain::PolicyDocument, name: &str) {
     let reviewers = policy.roles.get_mut(&"reviewers".parse().unwrap()).unwrap();
     reviewers.people.insert(name.parse().unwrap());
 }

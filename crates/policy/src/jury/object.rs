@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use attestation::{
-    GitOid, PersonName, RoleName,
+    GitOid, PersonName, RoleName, Time,
     git::{ArmorError, Commit, GitObjectError, Note, OtherKind, Signatures, SignedBytes, Tag},
     openpgp::{PgpFormError, packets},
 };
@@ -176,19 +176,33 @@ impl Jury<'_> {
         needed: u32,
         work: &mut Work<'_>,
     ) -> Vec<Result<Verified<GitOid>, ObjectRefusal>> {
-        work.share(commits, |piece, facts, learnt| {
-            let read: Vec<_> = piece
-                .iter()
-                .map(|(id, bytes)| Candidate::commit(id.clone(), bytes))
-                .collect();
+        self.hear_each(
+            commits,
+            |(id, bytes)| Candidate::commit(id.clone(), bytes),
+            |_, heard| heard?.require(role, needed),
+            work,
+        )
+    }
+
+    /// Reads each item, judges every signature of what was read, and asks `outcome` of it, in the order of the items.
+    /// All three are shared out among threads.
+    pub fn hear_each<'i, 'j, T: Sync, R: Send>(
+        &'j self,
+        items: &'i [T],
+        read: impl Fn(&'i T) -> Result<Candidate<'i>, GitObjectError> + Sync,
+        outcome: impl Fn(&'i T, Result<Heard<'j>, GitObjectError>) -> R + Sync,
+        work: &mut Work<'_>,
+    ) -> Vec<R> {
+        work.share(items, |piece, facts, learnt| {
+            let read: Vec<_> = piece.iter().map(&read).collect();
             let candidates: Vec<_> = read.iter().flatten().collect();
             let mut heard = self.hear_piece(&candidates, facts, learnt).into_iter();
-            let outcome = |read: &Result<Candidate<'_>, GitObjectError>| {
-                let heard = read.as_ref().map(|_| heard.next());
-                let heard = heard.map_err(|error| ObjectRefusal::Unreadable(error.clone()))?;
-                heard.ok_or(ObjectRefusal::NoChain)?.require(role, needed)
-            };
-            read.iter().map(outcome).collect()
+            let each = piece.iter().zip(read).filter_map(|(item, read)| match read {
+                Err(error) => Some(outcome(item, Err(error))),
+                // What was read was heard.
+                Ok(_) => Some(outcome(item, Ok(heard.next()?))),
+            });
+            each.collect()
         })
     }
 
@@ -308,6 +322,12 @@ impl<'j> Heard<'j> {
     pub fn signers(&self) -> BTreeSet<&PersonName> {
         let good = self.votes.iter().filter_map(|vote| vote.outcome.as_ref().ok());
         good.filter_map(|vouch| vouch.person.as_ref()).collect()
+    }
+
+    /// The latest date of a good signature on it.
+    pub fn latest(&self) -> Option<Time> {
+        let good = self.votes.iter().filter_map(|vote| vote.outcome.as_ref().ok());
+        good.filter_map(|vouch| vouch.signed_at).max()
     }
 
     /// The object, if so many distinct people of `role` vouch for it, under the court's policy at its position. Notes

@@ -22,12 +22,12 @@ const PIECE: usize = 2_048;
 
 impl Work<'_> {
     /// `job` of all items, a piece at a time; the outcomes are in the order of the items.
-    pub(super) fn share<T: Sync, R: Send>(
+    pub(super) fn share<'i, T: Sync, R: Send>(
         &mut self,
-        items: &[T],
-        job: impl Fn(&[T], &Facts, &mut Vec<Fact>) -> Vec<R> + Sync,
+        items: &'i [T],
+        job: impl Fn(&'i [T], &Facts, &mut Vec<Fact>) -> Vec<R> + Sync,
     ) -> Vec<R> {
-        let pieces: Vec<&[T]> = items.chunks(PIECE).collect();
+        let pieces: Vec<&'i [T]> = items.chunks(PIECE).collect();
         let threads = self.threads.get().min(pieces.len());
         let mut done = Vec::with_capacity(pieces.len());
         let mut learnt = Vec::new();

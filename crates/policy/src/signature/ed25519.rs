@@ -12,7 +12,11 @@
 
 use std::sync::LazyLock;
 
-use curve25519_dalek::{EdwardsPoint, Scalar, constants::ED25519_BASEPOINT_POINT, traits::Identity as _};
+use curve25519_dalek::{
+    EdwardsPoint, Scalar,
+    constants::{ED25519_BASEPOINT_POINT, EIGHT_TORSION},
+    traits::Identity as _,
+};
 use ed25519_dalek::{Signature, VerifyingKey};
 use sha2::{Digest as _, Sha512};
 
@@ -28,12 +32,19 @@ pub(crate) fn verify(key: &VerifyingKey, message: &[u8], raw: &[u8; 64]) -> Resu
 pub(crate) const TABLE_PAYS: usize = 48;
 
 /// One row for each byte of a scalar: the byte's place times 1 to 128 times the point.
-pub(crate) struct Multiples(Vec<EdwardsPoint>);
+pub(crate) struct Multiples {
+    table: Vec<EdwardsPoint>,
+    /// The point is of small order.
+    weak: bool,
+}
 
 const ROWS: usize = 32;
 const ROW: usize = 128;
 
 static BASE: LazyLock<Multiples> = LazyLock::new(|| Multiples::of(ED25519_BASEPOINT_POINT));
+
+/// The one encoding of each point of small order.
+static SMALL: LazyLock<[[u8; 32]; 8]> = LazyLock::new(|| EIGHT_TORSION.map(|point| point.compress().to_bytes()));
 
 impl Multiples {
     /// The table that verifies signatures by `key`.
@@ -54,13 +65,16 @@ impl Multiples {
             let last = table[table.len() - 1];
             first = last + last;
         }
-        Self(table)
+        Self {
+            table,
+            weak: point.is_small_order(),
+        }
     }
 
     /// `sum` and `scalar` times the point. The scalar is below the group order, hence below 2^253.
     fn add_times(&self, mut sum: EdwardsPoint, scalar: &Scalar) -> EdwardsPoint {
         let mut carry = 0;
-        for (row, byte) in self.0.chunks_exact(ROW).zip(scalar.as_bytes()) {
+        for (row, byte) in self.table.chunks_exact(ROW).zip(scalar.as_bytes()) {
             // Digits from -128 to 127, so that half a table is enough.
             let digit = i16::from(*byte) + carry;
             carry = i16::from(digit >= 128);
@@ -87,7 +101,8 @@ impl Multiples {
             .finalize();
         let challenge = Scalar::from_bytes_mod_order_wide(&challenge.into());
         let expected = BASE.add_times(self.add_times(EdwardsPoint::identity(), &challenge), &s);
-        if expected.compress().as_bytes() == r && !expected.is_small_order() && !key.is_weak() {
+        // R is the encoding of the point that was computed, so it is of small order if it is one of those encodings.
+        if expected.compress().as_bytes() == r && !SMALL.iter().any(|small| small == r) && !self.weak {
             Ok(())
         } else {
             Err(SignatureRefusal::Bad)
@@ -97,7 +112,6 @@ impl Multiples {
 
 #[cfg(test)]
 mod tests {
-    use curve25519_dalek::constants::EIGHT_TORSION;
     use ed25519_dalek::verify_batch;
     use proptest::prelude::*;
 

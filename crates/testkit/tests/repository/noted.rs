@@ -164,7 +164,7 @@ fn what_git_sig_lets_pass_is_refused() {
     let two = company.commit("carol", &company.introduction, "two", &[]);
     let tree = |commit: &str| company.git("carol", &["rev-parse", &format!("{commit}^{{tree}}")]);
     let line = |person: &TestPerson, commit: &str, tree: &str| {
-        let body = attestation::note::NoteBody {
+        let body = attestation::git::NoteBody {
             commit: commit.parse().unwrap(),
             tree: tree.parse().unwrap(),
         };
@@ -212,7 +212,7 @@ fn what_git_sig_lets_pass_is_refused() {
     append(&line(alice, &one, &tree(&one)));
     verify("1").ok();
     // The same person twice, with two tokens, is one.
-    let body = attestation::note::NoteBody {
+    let body = attestation::git::NoteBody {
         commit: one.parse().unwrap(),
         tree: tree(&one).parse().unwrap(),
     };
