@@ -24,7 +24,8 @@ impl ChainState {
     /// Every statement of the ledger whose author signed it. Others are passed over with a warning.
     pub(crate) fn statements(&self, snapshot: &Snapshot) -> Outcome<Statements> {
         let (mut names, mut envelopes) = (Vec::new(), Vec::new());
-        for file in snapshot.statements().or_exit(Exit::Environment)? {
+        let threads = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+        for file in snapshot.statements(threads).or_exit(Exit::Environment)? {
             match file {
                 Ok(StatementFile {
                     digest, id, envelope, ..
@@ -38,13 +39,14 @@ impl ChainState {
         let jury = self.court().jury();
         // Known facts are not asked: what is signed rests on this.
         let mut work = Work {
-            threads: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
+            threads,
             facts: &mut Facts::default(),
         };
         let judged = jury.verify_all(&envelopes, &mut work);
-        let (mut verified, mut ids) = (Vec::new(), BTreeSet::new());
+        let (mut verified, mut ids, mut by_id) = (Vec::new(), BTreeSet::new(), BTreeMap::new());
         let mut refused = Vec::new();
-        for (((digest, id), judged), envelope) in names.into_iter().zip(judged).zip(&envelopes) {
+        for (((digest, id), judged), envelope) in names.into_iter().zip(judged).zip(envelopes) {
+            by_id.entry(id).or_insert_with(|| envelope.clone());
             match judged {
                 Ok(statement) if ids.insert(id) => verified.push(statement),
                 Ok(_) => {}
@@ -64,7 +66,7 @@ impl ChainState {
         };
         let positions = positions.unwrap_or_default();
         for (digest, id, envelope, now) in refused {
-            match positions.verify(id, envelope) {
+            match positions.verify(id, &envelope) {
                 Some(Ok(statement)) if ids.insert(id) => verified.push(statement),
                 Some(Ok(_)) => {}
                 Some(Err(then)) => crate::output::warn(&format!(
@@ -76,6 +78,7 @@ impl ChainState {
         Ok(Statements {
             verified,
             ids,
+            envelopes: by_id,
             lists_lacking,
         })
     }
@@ -113,26 +116,15 @@ impl Listed {
     }
 }
 
-impl ChainState {
-    /// Every violation that counts, as its author signed it.
-    pub(crate) fn violations(&self, snapshot: &Snapshot) -> Outcome<Vec<Envelope>> {
-        let court = self.court();
-        let files = snapshot.statements().or_exit(Exit::Environment)?;
-        let envelopes = files.into_iter().filter_map(|file| Some(file.ok()?.envelope));
-        let is_violation = |envelope: &Envelope| {
-            let said = court.verify(envelope);
-            said.is_ok_and(|said| matches!(said.get().claim, Claim::Violation(_)))
-        };
-        Ok(envelopes.filter(is_violation).collect())
-    }
-}
-
 /// The statements that count, now or at their position, and the ids of all of them.
 pub(crate) struct Statements {
     /// Each with the evidence that its author made it.
     pub verified: Vec<Verified<Statement>>,
     /// Their ids.
     pub ids: BTreeSet<StatementId>,
+    /// Every envelope of the ledger by the id of its statement, also of those that do not count; of two for one
+    /// statement the first by name.
+    pub envelopes: BTreeMap<StatementId, Envelope>,
     /// Why it is not known what releases listed, where that matters.
     lists_lacking: Option<String>,
 }
@@ -145,6 +137,31 @@ impl Statements {
         now.cloned().collect()
     }
 
+    /// Every violation that counts now, as its author signed it.
+    pub(crate) fn violations(&self, chain: &ChainState) -> Vec<Envelope> {
+        let now = self.now(chain);
+        let violations = now
+            .iter()
+            .map(Verified::get)
+            .filter(|said| matches!(said.claim, Claim::Violation(_)));
+        violations
+            .filter_map(|said| self.envelopes.get(&said.id()).cloned())
+            .collect()
+    }
+
+    /// The envelopes of these statements, in the order of their ids: what a channel ships of them.
+    pub(crate) fn bundle(&self, ids: impl IntoIterator<Item = StatementId>) -> Outcome<Vec<Envelope>> {
+        let missing = |id| {
+            Failure::new(
+                Exit::Refused,
+                format!("statement {id}, which a release lists, is missing from the ledger"),
+            )
+            .next("exchange the ledger with somebody who has it: assay sync")
+        };
+        let envelope = |id| self.envelopes.get(&id).cloned().ok_or_else(|| missing(id));
+        ids.into_iter().map(envelope).collect()
+    }
+
     /// Those among them with these ids.
     pub(crate) fn only(&self, ids: &BTreeSet<StatementId>) -> Self {
         let verified = self
@@ -153,6 +170,7 @@ impl Statements {
             .filter(|statement| ids.contains(&statement.get().id()));
         Self {
             verified: verified.cloned().collect(),
+            envelopes: self.envelopes.clone(),
             ids: self.ids.intersection(ids).copied().collect(),
             lists_lacking: self.lists_lacking.clone(),
         }

@@ -6,7 +6,7 @@ use attestation::{
     ChainId, ChannelName, Time,
     canonical::JsonError,
     chain::{ChainMark, ChannelPolicy, PolicyDocument, Release},
-    dsse::Envelope,
+    dsse::{self, Envelope},
     tuf::{MetaFile, Metadata, SPEC_VERSION, Signed, Snapshot, Targets, Timestamp},
 };
 use policy::{
@@ -40,6 +40,9 @@ pub struct ChannelFiles<'a> {
     pub manifests: Option<&'a BTreeMap<String, Vec<u8>>>,
     /// The patches by name; `None` if the site has them already.
     pub patches: Option<&'a BTreeMap<String, Vec<u8>>>,
+    /// By the sequence of each release that the site has none of yet: the statements that it was the first to list, in
+    /// the order of their ids.
+    pub said: &'a BTreeMap<u64, Vec<Envelope>>,
 }
 
 /// Everything that a site shows.
@@ -151,6 +154,10 @@ fn write_channel_targets(site: &Site, files: &ChannelFiles<'_>) -> Result<(), Pu
     let lists = files.manifests.into_iter().flatten();
     for (name, bytes) in lists.chain(files.patches.into_iter().flatten()) {
         site.write(&target_path(files, name)?, bytes)?;
+    }
+    for (sequence, envelopes) in files.said {
+        let path = Site::statements_name(files.channel, *sequence);
+        site.write(&path, &dsse::bundle_to_bytes(envelopes))?;
     }
     if let Some(tarball) = files.tarball {
         site.copy(tarball, &target_path(files, TARBALL)?)?;

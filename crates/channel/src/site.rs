@@ -9,7 +9,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use attestation::Sha256Digest;
+use attestation::{ChannelName, Sha256Digest};
 use sha2::{Digest as _, Sha256};
 
 /// A directory that is, or becomes, a channel's site.
@@ -47,6 +47,12 @@ impl Site {
             Some((directory, file)) => format!("targets/{directory}/{sha256}.{file}"),
             None => format!("targets/{sha256}.{target}"),
         }
+    }
+
+    /// The path of the statements that a release was the first to list. No metadata names it: each statement has its
+    /// author's signature, and its id stands in the list that the release signs.
+    pub fn statements_name(channel: &ChannelName, sequence: u64) -> String {
+        format!("statements/{channel}/{sequence}.dsse.json")
     }
 
     /// A file of the site; `None` where there is none.

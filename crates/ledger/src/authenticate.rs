@@ -240,6 +240,8 @@ fn judge(
         Some(answer) if met.is_empty() && reach.edge().contains(&answer.tip) => {}
         Some(_) => return Ok(None),
     }
+    let counted = before.map(|answer| counted(history, &reach, answer.tip)).transpose()?;
+    let counted = counted.unwrap_or_default();
 
     let positions = reach.positions(&ends);
     for (index, position) in question.positions.iter().enumerate().take(ends.len()) {
@@ -252,13 +254,16 @@ fn judge(
     }
 
     let mut report = before.map(Answer::report).unwrap_or_default();
-    report.commits += reach.nodes().len();
+    report.commits += reach.nodes().len() - counted.len();
     report.imports.extend(reach.edge().intersection(question.imported));
     let (mut refused, mut latest) = (BTreeMap::new(), None);
     for node in reach.nodes() {
         let Some(outcome) = outcomes.remove(&node.id) else {
             return Err(HistoryError::Missing { id: node.id }.into());
         };
+        if counted.contains(&node.id) {
+            continue;
+        }
         *report.roots.entry(outcome.root_version).or_default() += 1;
         latest = latest.max(outcome.latest);
         for person in outcome.signers {
@@ -282,6 +287,16 @@ fn judge(
     report.breaks = breaks(history, question, &reach, refused)?;
     let ends = before.map(|answer| answer.ends.clone()).unwrap_or(met);
     Ok(Some(Judgement { report, ends, latest }))
+}
+
+/// Those of the commits that an answer up to `tip` has counted: commits of one second, and ones with dates that are a
+/// little wrong, can be met again. (A date that is more wrong lets one be counted twice, and changes nothing else.)
+fn counted(history: &History, reach: &Reach, tip: ObjectId) -> Result<BTreeSet<ObjectId>, HistoryError> {
+    const DAY: i64 = 86_400;
+    let beside = reach.beside(tip);
+    let oldest = beside.iter().map(|node| node.committed).min();
+    let beside = beside.iter().map(|node| node.id).collect();
+    history.ancestors_since(&[tip], &beside, oldest.unwrap_or(i64::MAX).saturating_sub(DAY))
 }
 
 /// The imports that keep a commit from being judged without being met themselves: a history can merge what an imported

@@ -233,6 +233,16 @@ impl History {
         from: &[ObjectId],
         wanted: &BTreeSet<ObjectId>,
     ) -> Result<BTreeSet<ObjectId>, HistoryError> {
+        self.ancestors_since(from, wanted, i64::MIN)
+    }
+
+    /// [`Self::ancestors_among`], as far as commits that are dated before `since` are not needed to find them.
+    pub(crate) fn ancestors_since(
+        &self,
+        from: &[ObjectId],
+        wanted: &BTreeSet<ObjectId>,
+        since: i64,
+    ) -> Result<BTreeSet<ObjectId>, HistoryError> {
         let mut found = BTreeSet::new();
         let mut seen = HashSet::new();
         let mut queue = BinaryHeap::new();
@@ -242,7 +252,7 @@ impl History {
                 let CommitHeader { parents, committed, .. } = self.commit(id)?;
                 queue.push((committed, id, parents));
             }
-            let Some((_, id, parents)) = queue.pop() else {
+            let Some((_, id, parents)) = queue.pop().filter(|(committed, ..)| *committed >= since) else {
                 break;
             };
             if wanted.contains(&id) {

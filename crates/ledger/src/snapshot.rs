@@ -1,6 +1,6 @@
 //! One commit of the ledger, read lazily: names first, contents where they are asked for.
 
-use std::{collections::BTreeMap, fmt};
+use std::{collections::BTreeMap, fmt, num::NonZeroUsize, thread};
 
 use attestation::{RoleName, Sha256Digest};
 use gix::{ObjectId, bstr::ByteSlice, objs::tree::EntryMode};
@@ -16,6 +16,9 @@ use crate::{
 
 /// The largest file of the ledger that is read, in bytes: a review of some 50,000 changes.
 const LARGEST: u64 = 64 << 20;
+
+/// So few statements are not worth another thread.
+const FEW: usize = 1_000;
 
 /// The ledger as one commit has it.
 #[derive(Clone)]
@@ -221,18 +224,39 @@ impl Snapshot {
             .collect())
     }
 
-    /// Every statement, in the order of the names, read one by one while the caller goes on.
-    pub fn statements(&self) -> Result<impl Iterator<Item = Result<StatementFile, Problem>> + '_, ReadError> {
+    /// Every statement, in the order of the names. `threads` read them: of 100,000, each is found, hashed and parsed.
+    pub fn statements(&self, threads: NonZeroUsize) -> Result<Vec<Result<StatementFile, Problem>>, ReadError> {
         let entries = self.entries("statements")?;
-        Ok(entries.into_iter().map(|entry| match entry {
-            Entry::File(LedgerPath::Statement { envelope }, blob) => {
-                self.read(LedgerPath::Statement { envelope }, blob, |bytes| {
-                    file::read_statement(envelope, &bytes)
+        let share = entries.len().div_ceil(threads.get()).max(FEW);
+        let pieces = entries.chunks(share);
+        let mut all = Vec::with_capacity(entries.len());
+        thread::scope(|scope| {
+            let readers: Vec<_> = pieces
+                .map(|piece| {
+                    let snapshot = self.clone();
+                    scope.spawn(move || {
+                        piece
+                            .iter()
+                            .map(|entry| snapshot.statement_of(entry))
+                            .collect::<Vec<_>>()
+                    })
                 })
+                .collect();
+            for reader in readers {
+                all.extend(reader.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+            }
+        });
+        Ok(all)
+    }
+
+    fn statement_of(&self, entry: &Entry) -> Result<StatementFile, Problem> {
+        match entry {
+            Entry::File(path @ LedgerPath::Statement { envelope }, blob) => {
+                self.read(path.clone(), *blob, |bytes| file::read_statement(*envelope, &bytes))
             }
             Entry::File(path, _) => Err(Problem::Foreign { path: path.to_string() }),
-            Entry::Foreign(path) => Err(Problem::Foreign { path }),
-        }))
+            Entry::Foreign(path) => Err(Problem::Foreign { path: path.clone() }),
+        }
     }
 
     /// The statement whose envelope has this digest.

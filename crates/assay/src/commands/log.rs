@@ -2,9 +2,14 @@
 
 use std::fmt::Write as _;
 
-use attestation::{KeyId, PersonName, pending::Proposal, statement::Claim, tuf::Metadata as _};
+use attestation::{
+    KeyId, PersonName,
+    pending::Proposal,
+    statement::{Claim, Statement},
+    tuf::Metadata as _,
+};
 use ledger::Snapshot;
-use policy::{Tally, Vouch};
+use policy::{Tally, Verified, Vouch};
 use serde_json::{Map, Value, json};
 
 use crate::{
@@ -26,9 +31,10 @@ pub(crate) fn run(global: &Global, _args: &Args) -> Outcome {
     let snapshot = open.snapshot()?;
     let chain = ChainState::load(&snapshot, &open.desk)?;
     let proposals = proposals(&open, chain.as_ref())?;
-    let mut statements = Vec::new();
+    let (mut statements, mut channels, mut claims) = (Vec::new(), Map::new(), Vec::new());
     if let Some(chain) = &chain {
         let mut verified = chain.statements(&snapshot)?.verified;
+        (channels, claims) = (self::channels(chain, &snapshot)?, self::claims(&verified, &snapshot)?);
         verified.sort_by_key(|statement| (statement.get().author.clone(), statement.get().seq));
         statements.extend(verified.iter().map(|statement| {
             let (id, said) = (statement.get().id(), statement.get());
@@ -42,10 +48,6 @@ pub(crate) fn run(global: &Global, _args: &Args) -> Outcome {
         .iter()
         .map(ToString::to_string)
         .collect();
-    let (channels, claims) = match &chain {
-        Some(chain) => (channels(chain, &snapshot)?, claims(chain, &snapshot)?),
-        None => (Map::new(), Vec::new()),
-    };
     let json = json!({"chain": chain.as_ref().map(|chain| chain.chain), "root-version": chain.as_ref().map(|chain| chain.root.version),
         "channels": channels, "claims": claims, "proposals": proposals, "statements": statements, "problems": problems});
     output::result(global.format, &json, || {
@@ -67,8 +69,7 @@ fn channels(chain: &ChainState, snapshot: &Snapshot) -> Outcome<Map<String, Valu
 }
 
 /// What is proposed for people to state, and who stated it.
-fn claims(chain: &ChainState, snapshot: &Snapshot) -> Outcome<Vec<Value>> {
-    let statements = chain.statements(snapshot)?.verified;
+fn claims(statements: &[Verified<Statement>], snapshot: &Snapshot) -> Outcome<Vec<Value>> {
     let mut out = Vec::new();
     for file in snapshot.proposals().or_exit(Exit::Environment)?.files {
         let (claim, kind, channel, commit) = match file.proposal.claimed() {

@@ -1,8 +1,11 @@
 //! Finishing what has enough signatures, and announcing the channel's files.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::{Path, PathBuf},
+};
 
-use attestation::{ChannelName, pending::Proposal, tuf::Metadata as _};
+use attestation::{ChannelName, StatementId, dsse::Envelope, pending::Proposal, tuf::Metadata as _};
 use channel::{
     online::OnlineKey,
     publish::{ChannelFiles, Publication, publish},
@@ -20,6 +23,7 @@ use crate::{
     evaluate,
     exit::{Exit, Failure, OrExit as _, Outcome},
     output,
+    statements::Statements,
 };
 
 /// Finish what has enough signatures; write and announce the channel's files.
@@ -245,6 +249,7 @@ struct Built {
     channel: ChannelName,
     last: LastRelease,
     derived: Option<(Derived, PathBuf)>,
+    said: BTreeMap<u64, Vec<Envelope>>,
 }
 
 fn announce(open: &OpenDesk, chain: &ChainState, to: &Path, key: &Path) -> Outcome<channel::publish::Published> {
@@ -257,6 +262,7 @@ fn announce(open: &OpenDesk, chain: &ChainState, to: &Path, key: &Path) -> Outco
     })?;
     require_present_delegations(chain, &targets)?;
     let work = tempfile::tempdir().or_exit(Exit::Environment)?;
+    let statements = chain.statements(&snapshot)?;
     let mut built = Vec::new();
     for channel in chain.policy.channels.keys() {
         let Some(last) = chain.last_release(&snapshot, channel)? else {
@@ -274,10 +280,12 @@ fn announce(open: &OpenDesk, chain: &ChainState, to: &Path, key: &Path) -> Outco
                 &work.path().join(channel.as_str()),
             )?)
         };
+        let said = said(&site, &snapshot, &statements, channel, &last)?;
         built.push(Built {
             channel: channel.clone(),
             last,
             derived,
+            said,
         });
     }
     if built.is_empty() {
@@ -295,9 +303,10 @@ fn announce(open: &OpenDesk, chain: &ChainState, to: &Path, key: &Path) -> Outco
             statements: item.derived.as_ref().map(|(derived, _)| derived.statements.as_slice()),
             manifests: item.derived.as_ref().map(|(derived, _)| &derived.manifests),
             patches: item.derived.as_ref().map(|(derived, _)| &derived.patches),
+            said: &item.said,
         });
     }
-    let violations = chain.violations(&snapshot)?;
+    let violations = statements.violations(chain);
     let publication = Publication {
         chain: chain.chain,
         policy: &chain.policy,
@@ -315,6 +324,38 @@ fn announce(open: &OpenDesk, chain: &ChainState, to: &Path, key: &Path) -> Outco
         };
         Failure::new(exit, error).next("nothing was announced; clients see what they saw before")
     })
+}
+
+/// What the site lacks of the statements that people made: by release, those that it was the first to list. A release
+/// that the site has them of ends the search, since all before it were published with it.
+fn said(
+    site: &Site,
+    snapshot: &Snapshot,
+    statements: &Statements,
+    channel: &ChannelName,
+    last: &LastRelease,
+) -> Outcome<BTreeMap<u64, Vec<Envelope>>> {
+    let mut out = BTreeMap::new();
+    let lacks = |sequence| !site.path(&Site::statements_name(channel, sequence)).exists();
+    if !lacks(last.release.sequence) {
+        return Ok(out);
+    }
+    let releases = derive::releases_before(snapshot, channel, Some(last))?;
+    let mut later: Option<(u64, BTreeSet<StatementId>)> = None;
+    for (release, payload) in releases.iter().rev() {
+        let listed = derive::listed_by(snapshot, release, *payload)?;
+        if let Some((sequence, all)) = later.take() {
+            out.insert(sequence, statements.bundle(all.difference(&listed).copied())?);
+        }
+        if !lacks(release.sequence) {
+            return Ok(out);
+        }
+        later = Some((release.sequence, listed));
+    }
+    if let Some((sequence, all)) = later {
+        out.insert(sequence, statements.bundle(all)?);
+    }
+    Ok(out)
 }
 
 /// After a new root changed a channel's people, the top-level targets must say so before a client follows them.

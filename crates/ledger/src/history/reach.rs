@@ -28,10 +28,13 @@ pub struct Node {
     pub id: ObjectId,
     /// Its parents, also those that are not to be judged.
     pub parents: Vec<ObjectId>,
+    /// When its committer says that it was made, in seconds of Unix time.
+    pub committed: i64,
 }
 
 struct Met {
     parents: Vec<ObjectId>,
+    committed: i64,
     excluded: bool,
 }
 
@@ -75,6 +78,7 @@ impl History {
                         id,
                         Met {
                             parents,
+                            committed,
                             excluded: excludes,
                         },
                     );
@@ -117,6 +121,7 @@ impl Reach {
             nodes.push(Node {
                 id,
                 parents: known.parents.clone(),
+                committed: known.committed,
             });
         }
         Self {
@@ -163,6 +168,13 @@ impl Reach {
             }
         }
         found
+    }
+
+    /// The commits to be judged that do not descend from `edge`, a commit of [`Self::edge`].
+    pub fn beside(&self, edge: ObjectId) -> Vec<&Node> {
+        let children = self.nodes.iter().filter(|node| node.parents.contains(&edge));
+        let above = self.after(&children.map(|node| node.id).collect());
+        self.nodes.iter().filter(|node| !above.contains(&node.id)).collect()
     }
 
     /// For each of [`Self::nodes`] the index of the first of `boundaries` that reaches it, or their number if none

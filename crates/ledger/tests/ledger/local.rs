@@ -1,10 +1,18 @@
 //! One repository: adding, reading, and several writers at once.
 
-use std::{collections::BTreeSet, num::NonZeroU64, process::Command};
+use std::{
+    collections::BTreeSet,
+    num::{NonZeroU64, NonZeroUsize},
+    process::Command,
+};
 
 use crate::common::{World, author, root, said, signature, statement, targets};
 use attestation::{Sha256Digest, pending::Proposal};
-use ledger::{AddError, CreateError, Ledger, LedgerPath, NewFile, OpenError, Problem};
+use ledger::{AddError, CreateError, Ledger, LedgerPath, NewFile, OpenError, Problem, Snapshot, StatementFile};
+
+fn statements(snapshot: &Snapshot) -> Vec<Result<StatementFile, Problem>> {
+    snapshot.statements(NonZeroUsize::new(2).unwrap()).unwrap()
+}
 
 #[test]
 fn what_is_added_is_read_again() {
@@ -41,7 +49,7 @@ fn what_is_added_is_read_again() {
         .map(|file| file.signature.claimed().keyid.to_string())
         .collect();
     assert_eq!(keys, ["ab", "cd"]);
-    let statements: Vec<_> = snapshot.statements().unwrap().map(Result::unwrap).collect();
+    let statements: Vec<_> = statements(&snapshot).into_iter().map(Result::unwrap).collect();
     assert_eq!(statements[0].envelope, envelope);
     assert_eq!(statements[0].id, statements[0].statement.claimed().id());
     assert!(snapshot.signatures(Sha256Digest::of("other")).unwrap().files.is_empty());
@@ -216,7 +224,7 @@ fn a_writer_that_is_killed_leaves_the_old_ledger_or_the_new_one() {
         child.kill().unwrap();
         child.wait().unwrap();
         let snapshot = ledger.snapshot().unwrap();
-        let read = snapshot.statements().unwrap().map(Result::unwrap).count();
+        let read = statements(&snapshot).into_iter().map(Result::unwrap).count();
         assert!(read >= before, "{read} statements of {before} are left");
         before = read;
         world.git(&alice.path, &["fsck", "--strict", "--no-dangling"]);
@@ -292,7 +300,7 @@ fn malformed_and_foreign_files_are_listed_and_do_not_hide_the_others() {
     alice.sync(&ledger).unwrap();
     let snapshot = ledger.snapshot().unwrap();
 
-    let (read, wrong): (Vec<_>, Vec<_>) = snapshot.statements().unwrap().partition(Result::is_ok);
+    let (read, wrong): (Vec<_>, Vec<_>) = statements(&snapshot).into_iter().partition(Result::is_ok);
     assert_eq!(read.len(), 1, "the good one");
     assert_eq!(read[0].as_ref().unwrap().digest, Sha256Digest::of(good.bytes()));
     let alarms = wrong.iter().filter(|problem| problem.as_ref().unwrap_err().is_alarm());
