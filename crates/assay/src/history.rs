@@ -13,7 +13,7 @@ use attestation::{
 use importer::ObjectId;
 use ledger::{
     Courts, History, HistoryError, Snapshot,
-    authenticate::{Question, Report, object_id},
+    authenticate::{Question, Report, object_id, oid},
 };
 use policy::Facts;
 
@@ -84,7 +84,13 @@ pub(crate) fn fetching(import: &Import) -> String {
 }
 
 /// What people say they imported of commits that this clone has. Of the others nothing here can be made.
-fn imports(desk: &Desk, chain: &ChainState, snapshot: &Snapshot, history: &History) -> Outcome<Imports> {
+fn imports(
+    desk: &Desk,
+    chain: &ChainState,
+    snapshot: &Snapshot,
+    history: &History,
+    facts: &mut Facts,
+) -> Outcome<Imports> {
     let mut claims: BTreeMap<(String, String), Vec<(PersonName, Import)>> = BTreeMap::new();
     for statement in chain.statements(snapshot)?.verified {
         let Claim::Import(import) = &statement.get().claim else {
@@ -111,7 +117,9 @@ fn imports(desk: &Desk, chain: &ChainState, snapshot: &Snapshot, history: &Histo
             }
         }
         let wanted: BTreeSet<_> = claims.iter().map(|(_, import)| object_id(&import.to)).collect();
-        let there = history.ancestors_among(&tips, &wanted).or_exit(Exit::Environment)?;
+        let there = history
+            .ancestors_known(&tips, &wanted, facts)
+            .or_exit(Exit::Environment)?;
         for (author, import) in claims {
             let commit = object_id(&import.to);
             match tips.first() {
@@ -140,7 +148,7 @@ fn imports(desk: &Desk, chain: &ChainState, snapshot: &Snapshot, history: &Histo
 
 /// Whether the imports on which the judged commits rest are what their statements say of their trees. (Upstream's side
 /// is not judged commit by commit, so it is judged by its bytes.)
-fn check_trees(desk: &Desk, claims: &[Import], report: &Report) -> Outcome {
+fn check_trees(desk: &Desk, claims: &[Import], report: &Report, facts: &mut Facts) -> Outcome {
     for commit in &report.imports {
         let of_commit = || claims.iter().filter(|claim| object_id(&claim.to) == *commit);
         // In a hook, what a push brings is not in the repository yet: there upstream is fetched beforehand.
@@ -150,6 +158,11 @@ fn check_trees(desk: &Desk, claims: &[Import], report: &Report) -> Outcome {
             .commit(*commit)
             .or_exit_with(Exit::Environment, fetch)?
             .tree;
+        let known =
+            |claim: &Import| object_id(&claim.to_tree) == tree && facts.has_tree_nar(&claim.to_tree, claim.tree_nar);
+        if of_commit().any(known) {
+            continue;
+        }
         let nar = desk
             .repository
             .tree_nar(tree, &[])
@@ -171,6 +184,7 @@ fn check_trees(desk: &Desk, claims: &[Import], report: &Report) -> Outcome {
             .code_word("import-not-as-stated")
             .next("compare with whoever made the statement (assay log); until then nothing that rests on it is authentic"));
         }
+        facts.learn_tree_nar(&oid(tree), nar.sha256);
     }
     Ok(())
 }
@@ -251,7 +265,7 @@ pub(crate) fn judge(
     (introduction, target): (ObjectId, ObjectId),
     facts: &mut Facts,
 ) -> Outcome<Judged> {
-    let imports = imports(desk, chain, snapshot, history)?;
+    let imports = imports(desk, chain, snapshot, history, facts)?;
     let commits: BTreeSet<ObjectId> = imports.claims.iter().map(|import| object_id(&import.to)).collect();
     let positions = courts.positions().or_exit(Exit::Refused)?;
     let question = Question {
@@ -264,7 +278,7 @@ pub(crate) fn judge(
     };
     let report =
         ledger::authenticate::authenticate(history, &question, facts).map_err(|error| refused(chain.chain, error))?;
-    check_trees(desk, &imports.claims, &report)?;
+    check_trees(desk, &imports.claims, &report, facts)?;
     Ok(Judged { report, imports })
 }
 

@@ -15,25 +15,21 @@ use std::{
 };
 
 use attestation::{
-    Seconds, Time,
+    Time,
     chain::{PeopleRole, ReleaseRole, RepositoryPolicy},
 };
 use ledger::{
-    Courts, History,
+    Courts, History, Ledger, NewFile,
     authenticate::{Question, authenticate, object_id},
 };
 use policy::Facts;
-use sequoia_openpgp::{
-    Cert, Packet,
-    crypto::KeyPair,
-    packet::signature::SignatureBuilder,
-    parse::Parse as _,
-    serialize::MarshalInto as _,
-    types::{HashAlgorithm, SignatureType},
-};
 use testkit::{
     Repo, TestChain, TestPerson,
-    bench::{Row, best_of, print, program, time},
+    bench::{
+        Row, argument, best_of,
+        many::{Signers, commit_text},
+        print, program, time,
+    },
     git::with_signatures,
 };
 
@@ -65,6 +61,7 @@ fn main() {
         rows.push(Row::cost(job("at first"), "s", at_first));
         rows.push(Row::cost(job("again, nothing new"), "ms", again * 1_000.0));
     }
+    rows.extend(ledger_rows(argument("--statements").unwrap_or(count), threads));
     rows.push(Row::cost(
         "time with twenty certificates, in times of one",
         "times",
@@ -73,31 +70,22 @@ fn main() {
     print(&rows);
 }
 
-fn argument(name: &str) -> Option<usize> {
-    let mut all = std::env::args().skip_while(|argument| argument != name);
-    all.nth(1)?.parse().ok()
-}
-
 struct Bench {
     repo: Repo,
     chain: TestChain,
-    people: Vec<TestPerson>,
+    signers: Signers,
     introduction: String,
     commits: Vec<String>,
 }
 
 impl Bench {
     fn new(certificates: usize, count: usize) -> Self {
-        let created = NOW.minus(Seconds::days(30));
-        let mut everybody = testkit::chain::people(NOW);
-        let more = everybody.len()..certificates;
-        everybody.extend(more.map(|index| TestPerson::new(&format!("person-{index}"), created)));
-        let people: Vec<TestPerson> = everybody[..certificates].to_vec();
+        let (everybody, signers) = Signers::new(certificates, NOW);
         let repo = Repo::new();
-        let tree = tree_with_policy(&repo, &people);
+        let tree = tree_with_policy(&repo, &signers.people);
         let introduction = repo.write_commit(&commit_text(&tree, None, "introduction"));
         let named = introduction.parse().expect("an id");
-        let names = people.iter().map(|person| person.name.clone()).collect();
+        let names = signers.people.iter().map(|person| person.name.clone()).collect();
         let chain = TestChain::with_policy(everybody, NOW, |policy| {
             let role: attestation::RoleName = "committers".parse().expect("a role");
             let committers = PeopleRole {
@@ -110,11 +98,11 @@ impl Bench {
                 commits: ReleaseRole { role, threshold: 1 },
             });
         });
-        let commits = write_history(&repo, &people, &tree, &introduction, count);
+        let commits = write_history(&repo, &signers, &tree, &introduction, count);
         Self {
             repo,
             chain,
-            people,
+            signers,
             introduction,
             commits,
         }
@@ -183,7 +171,7 @@ impl Bench {
         let home = tempfile::tempdir().expect("a home");
         let mode = std::os::unix::fs::PermissionsExt::from_mode(0o700);
         fs::set_permissions(home.path(), mode).expect("gpg's permissions");
-        for person in &self.people {
+        for person in &self.signers.people {
             let file = self.repo.beside("certificate.asc");
             fs::write(&file, &person.certificate).expect("a file");
             let mut line = Command::new("gpg");
@@ -209,12 +197,52 @@ impl Bench {
     }
 }
 
-fn commit_text(tree: &str, parent: Option<&str>, message: &str) -> String {
-    let parent = parent.map_or_else(String::new, |parent| format!("parent {parent}\n"));
-    format!(
-        "tree {tree}\n{parent}author A <a@example.org> 1767225600 +0000\ncommitter A <a@example.org> 1767225600 +0000\n\n\
-         {message}\n\nA message of the usual length, more or less.\n"
-    )
+/// A ledger of so many statements by twenty people: reading and verifying all of them, as every command does that
+/// judges what people said; and `git cat-file` reading them and doing nothing else.
+fn ledger_rows(count: usize, threads: NonZeroUsize) -> Vec<Row> {
+    let (everybody, signers) = Signers::new(20, NOW);
+    let chain = TestChain::with_policy(everybody, NOW, |_| {});
+    let repo = Repo::new();
+    let mut stream = b"commit refs/heads/touchstone\ncommitter A <a@example.org> 1767225600 +0000\ndata 0\n".to_vec();
+    for envelope in signers.statements(chain.id(), count) {
+        let file = NewFile::statement(&envelope).expect("a statement");
+        let bytes = envelope.to_bytes();
+        stream.extend(format!("M 100644 inline {}\ndata {}\n", file.path(), bytes.len()).bytes());
+        stream.extend(bytes);
+        stream.push(b'\n');
+    }
+    repo.git_with(&["fast-import", "--quiet", "--date-format=raw"], &stream);
+    repo.git(&["repack", "-adq"]);
+    let names = repo.git(&["ls-tree", "-r", "--object-only", "touchstone"]);
+    let git = best_of(2, || {
+        repo.git_with(&["cat-file", "--batch", "--buffer"], names.as_bytes())
+            .len()
+    });
+    let set = chain
+        .client(policy::trusted_set::Judge::Authentic, NOW)
+        .expect("a chain");
+    let read = || {
+        let ledger = Ledger::open(&repo.path()).expect("a ledger");
+        let files = ledger.snapshot().and_then(|snapshot| snapshot.statements(threads));
+        let files = files.expect("statements").into_iter();
+        files
+            .map(|file| file.expect("a statement").envelope)
+            .collect::<Vec<_>>()
+    };
+    let reading = best_of(3, || assert_eq!(read().len(), count));
+    let verified = best_of(3, || {
+        let facts = &mut Facts::default();
+        let court = set.court().expect("a court");
+        let judged = court
+            .jury()
+            .verify_all(&read(), &mut policy::jury::Work { threads, facts });
+        assert_eq!(judged.iter().filter(|judged| judged.is_ok()).count(), count);
+    });
+    let job = |what: &str| format!("{count} statements of a ledger, {what}");
+    vec![
+        Row::cost(job("read"), "s", reading).against("git cat-file --batch, checking nothing", git),
+        Row::cost(job("read and verified"), "s", verified),
+    ]
 }
 
 /// A tree that has the policy of sq-git, where that is installed.
@@ -236,33 +264,15 @@ fn tree_with_policy(repo: &Repo, people: &[TestPerson]) -> String {
     repo.git(&["write-tree"])
 }
 
-fn key_pair(person: &TestPerson) -> KeyPair {
-    let cert = Cert::from_bytes(&person.secret).expect("a certificate");
-    let wanted = person.keys[0].as_str();
-    let mut keys = cert.keys().subkeys().secret();
-    let key = keys.find(|key| key.key().fingerprint().to_hex().to_lowercase() == wanted);
-    let key = key.expect("a signing key").key().clone();
-    key.into_keypair().expect("a key pair")
-}
-
 /// Signs `count` commits, each by the next person, writes and packs them; their ids.
-fn write_history(repo: &Repo, people: &[TestPerson], tree: &str, first: &str, count: usize) -> Vec<String> {
-    eprintln!("signing {count} commits by {} people", people.len());
-    let mut pairs: Vec<_> = people.iter().map(key_pair).collect();
-    let at = std::time::UNIX_EPOCH + std::time::Duration::from_secs(NOW.unix().unsigned_abs());
+fn write_history(repo: &Repo, signers: &Signers, tree: &str, first: &str, count: usize) -> Vec<String> {
+    eprintln!("signing {count} commits by {} people", signers.people.len());
     let directory = repo.beside("objects");
     fs::create_dir(&directory).expect("a directory");
     let (mut parent, mut ids, mut names) = (first.to_owned(), Vec::with_capacity(count), String::new());
     for index in 0..count {
         let text = commit_text(tree, Some(&parent), &format!("hello: 1.{index} -> 1.{}", index + 1));
-        let signer = index % pairs.len();
-        let signature = SignatureBuilder::new(SignatureType::Binary)
-            .set_hash_algo(HashAlgorithm::SHA256)
-            .set_signature_creation_time(at)
-            .and_then(|builder| builder.sign_message(&mut pairs[signer], text.as_bytes()));
-        let packet = Packet::from(signature.expect("a signature"))
-            .to_vec()
-            .expect("a packet");
+        let packet = signers.sign(index, text.as_bytes());
         let signed = with_signatures(&text, &[packet]);
         parent = name(&signed);
         let path = directory.join(&parent);

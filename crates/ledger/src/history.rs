@@ -11,10 +11,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use attestation::Sha256Digest;
 use gix::{
     ObjectId,
     objs::{Exists as _, Find as _},
 };
+
+use policy::Facts;
 
 use crate::{
     author::Author,
@@ -263,6 +266,42 @@ impl History {
         Ok(found)
     }
 
+    /// [`Self::ancestors_among`], where what a commit was once found to reach need not be found again. A commit names
+    /// all that it reaches, so that holds for ever.
+    pub fn ancestors_known(
+        &self,
+        from: &[ObjectId],
+        wanted: &BTreeSet<ObjectId>,
+        facts: &mut Facts,
+    ) -> Result<BTreeSet<ObjectId>, HistoryError> {
+        let under = Sha256Digest::of("what a commit reaches");
+        let ids = |answer: &[u8]| {
+            let text = str::from_utf8(answer).ok()?;
+            let ids = text.lines().map(|line| ObjectId::from_hex(line.as_bytes()).ok());
+            ids.collect::<Option<Vec<_>>>()
+        };
+        let known = facts.answers(under).filter_map(ids);
+        let known = known.max_by_key(|ids| ids.iter().filter(|id| wanted.contains(*id)).count());
+        let known = known.unwrap_or_default();
+        let Some((tip, reached)) = known.split_first() else {
+            let found = self.ancestors_among(from, wanted)?;
+            remember_reach(under, from, &found, facts);
+            return Ok(found);
+        };
+        let reached: BTreeSet<_> = reached.iter().copied().collect();
+        let mut rest: BTreeSet<_> = wanted.difference(&reached).copied().collect();
+        rest.insert(*tip);
+        let mut found = self.ancestors_among(from, &rest)?;
+        if found.contains(tip) {
+            found.extend(reached.intersection(wanted));
+        } else {
+            found = self.ancestors_among(from, wanted)?;
+        }
+        found.retain(|id| wanted.contains(id));
+        remember_reach(under, from, &found, facts);
+        Ok(found)
+    }
+
     /// Whether two commits have any history in common.
     pub(crate) fn has_common_ancestor(&self, one: ObjectId, other: ObjectId) -> Result<bool, HistoryError> {
         let (mut of_one, mut queue) = (HashSet::from([one]), vec![one]);
@@ -378,6 +417,14 @@ pub(crate) fn header(id: ObjectId, bytes: &[u8]) -> Result<CommitHeader, History
         })
     };
     read().map_err(|error| malformed(id, &error))
+}
+
+/// An answer of [`History::ancestors_known`]: a commit, and what it reaches.
+fn remember_reach(under: Sha256Digest, from: &[ObjectId], found: &BTreeSet<ObjectId>, facts: &mut Facts) {
+    if let ([tip], false) = (from, found.is_empty()) {
+        let lines: Vec<_> = std::iter::once(tip).chain(found).map(ToString::to_string).collect();
+        facts.remember(under, lines.join("\n").into_bytes());
+    }
 }
 
 fn malformed(id: ObjectId, error: &dyn std::fmt::Display) -> HistoryError {

@@ -16,26 +16,19 @@ use std::{
     thread,
 };
 
-use attestation::{
-    Content, Delta, GitOid, RoleName, Seconds, Sha256Digest, Time,
-    chain::PeopleRole,
-    dsse::{self, Envelope},
-    statement::{Claim, DeltaVerdict, Review, Statement, Verdict},
-};
-use data_encoding::{BASE64_MIME, HEXLOWER};
+use attestation::{GitOid, RoleName, Sha256Digest, Time, chain::PeopleRole, dsse::Envelope};
+use data_encoding::HEXLOWER;
 use ed25519_dalek::{Signature, Signer as _, SigningKey, verify_batch};
 use policy::{Facts, jury::Work, trusted_set::Judge};
-use sequoia_openpgp::{
-    Cert, Packet,
-    crypto::KeyPair,
-    packet::signature::SignatureBuilder,
-    parse::Parse as _,
-    serialize::MarshalInto as _,
-    types::{HashAlgorithm, SignatureType},
-};
+use sequoia_openpgp::types::HashAlgorithm;
 use testkit::{
-    TestChain, TestPerson,
-    bench::{Row, best_of, print, program, time},
+    TestChain,
+    bench::{
+        Row, argument, best_of,
+        many::{Signers, commit_text},
+        print, program, time,
+    },
+    git::with_signatures,
 };
 
 const NOW: Time = Time::JAN_2026;
@@ -70,7 +63,7 @@ fn main() {
         });
         rows.push(Row::rate(job("of dalek's batches"), "commits/s", rate(at_first)).limit(limit));
         rows.push(Row::cost(job("again, nothing new"), "ms", again * 1_000.0));
-        let envelopes = bench.statements(count);
+        let envelopes = bench.signers.statements(bench.chain.id(), count);
         let (at_first, again) = bench.judge_statements(&envelopes, threads);
         rows.push(Row::cost(
             format!("{count} statements, {certificates} certificates, at first"),
@@ -91,26 +84,17 @@ fn main() {
     print(&rows);
 }
 
-fn argument(name: &str) -> Option<usize> {
-    let mut all = std::env::args().skip_while(|argument| argument != name);
-    all.nth(1)?.parse().ok()
-}
-
 /// People who commit, and a chain that says so.
 struct Bench {
     chain: TestChain,
-    people: Vec<TestPerson>,
-    keys: Vec<KeyPair>,
+    signers: Signers,
 }
 
 impl Bench {
     fn new(certificates: usize) -> Self {
-        let created = NOW.minus(Seconds::days(30));
-        let mut people = testkit::chain::people(NOW);
-        people.extend((people.len()..certificates).map(|index| TestPerson::new(&format!("person-{index}"), created)));
-        let committers: Vec<TestPerson> = people[..certificates].to_vec();
-        let chain = TestChain::with_policy(people, NOW, |policy| {
-            let people = committers.iter().map(|person| person.name.clone()).collect();
+        let (everybody, signers) = Signers::new(certificates, NOW);
+        let chain = TestChain::with_policy(everybody, NOW, |policy| {
+            let people = signers.people.iter().map(|person| person.name.clone()).collect();
             policy.roles.insert(
                 role(),
                 PeopleRole {
@@ -119,40 +103,17 @@ impl Bench {
                 },
             );
         });
-        let keys = committers.iter().map(key_pair).collect();
-        let people = committers;
-        Self { chain, people, keys }
-    }
-
-    fn sign(&self, index: usize, document: &[u8]) -> Vec<u8> {
-        let at = std::time::UNIX_EPOCH + std::time::Duration::from_secs(NOW.unix().unsigned_abs());
-        let builder = SignatureBuilder::new(SignatureType::Binary).set_hash_algo(HashAlgorithm::SHA256);
-        let builder = builder.set_signature_creation_time(at).expect("a date");
-        let mut pair = self.keys[index % self.keys.len()].clone();
-        let signature = builder.sign_message(&mut pair, document).expect("a signature");
-        Packet::from(signature).to_vec().expect("a packet")
+        Self { chain, signers }
     }
 
     /// One history, each commit signed by the next person.
     fn commits(&self, count: usize, tree: &str) -> Vec<(GitOid, Vec<u8>)> {
-        eprintln!("signing {count} commits by {} people", self.keys.len());
+        eprintln!("signing {count} commits by {} people", self.signers.people.len());
         let mut out: Vec<(GitOid, Vec<u8>)> = Vec::with_capacity(count);
         for index in 0..count {
-            let parent = out.last().map_or_else(String::new, |(id, _)| format!("parent {id}\n"));
-            let head = format!(
-                "tree {tree}\n{parent}author A <a@example.org> 1767225600 +0000\n\
-                 committer A <a@example.org> 1767225600 +0000\n"
-            );
-            let message = format!(
-                "\nhello: 1.{index} -> 1.{}\n\nA message of the usual length, more or less.\n",
-                index + 1
-            );
-            let packet = self.sign(index, format!("{head}{message}").as_bytes());
-            let base64 = BASE64_MIME.encode(&packet).replace('\r', "");
-            let armor = base64.trim_end().replace('\n', "\n ");
-            let commit = format!(
-                "{head}gpgsig -----BEGIN PGP SIGNATURE-----\n \n {armor}\n -----END PGP SIGNATURE-----\n{message}"
-            );
+            let parent = out.last().map(|(id, _)| id.as_str());
+            let text = commit_text(tree, parent, &format!("hello: 1.{index} -> 1.{}", index + 1));
+            let commit = with_signatures(&text, &[self.signers.sign(index, text.as_bytes())]);
             out.push((oid(commit.as_bytes()), commit.into_bytes()));
         }
         out
@@ -176,43 +137,6 @@ impl Bench {
         (cold, best_of(5, || judge(&mut facts)))
     }
 
-    /// Approvals of one unit each.
-    fn statements(&self, count: usize) -> Vec<Envelope> {
-        eprintln!("signing {count} statements");
-        let statement = |index: usize| {
-            let delta = Delta {
-                unit: format!("pkgs/by-name/he/hello-{index}").parse().expect("a unit"),
-                from: None,
-                to: Some(Content::from_digest(Sha256Digest::of(index.to_string()))),
-            };
-            let person = &self.people[index % self.people.len()];
-            let statement = Statement {
-                chain: self.chain.id(),
-                author: person.name.clone(),
-                seq: 1,
-                prev: None,
-                claim: Claim::Review(Review {
-                    criteria: "read-the-diff".to_owned(),
-                    verdicts: vec![DeltaVerdict {
-                        delta,
-                        verdict: Verdict::Approve,
-                        note: None,
-                    }],
-                    supersedes: [].into(),
-                    from_tree: None,
-                }),
-            };
-            let payload = statement.to_bytes();
-            let signed = dsse::pre_authentication_encoding(dsse::IN_TOTO, &payload);
-            Envelope {
-                signature: self.sign(index, &signed),
-                keyid: person.keys[0].clone().into(),
-                payload,
-            }
-        };
-        (0..count).map(statement).collect()
-    }
-
     fn judge_statements(&self, envelopes: &[Envelope], threads: usize) -> (f64, f64) {
         let set = self.chain.client(Judge::Authentic, NOW).expect("a chain");
         let court = set.court().expect("a court");
@@ -230,18 +154,6 @@ impl Bench {
 
 fn role() -> RoleName {
     ROLE.parse().expect("a role")
-}
-
-fn key_pair(person: &TestPerson) -> KeyPair {
-    let cert = Cert::from_bytes(&person.secret).expect("a certificate");
-    let fingerprint = person.keys[0].as_str();
-    let mut keys = cert.keys().subkeys().secret();
-    let key = keys.find(|key| key.key().fingerprint().to_hex().to_lowercase() == fingerprint);
-    key.expect("a signing key")
-        .key()
-        .clone()
-        .into_keypair()
-        .expect("a key pair")
 }
 
 fn oid(content: &[u8]) -> GitOid {
@@ -282,7 +194,7 @@ fn batches(count: usize, threads: usize) -> f64 {
 /// A repository whose one tree has the policy of sq-git; the tree's id.
 fn repository(dir: &Path, bench: &Bench) -> String {
     git(dir, &["init", "--quiet"], None);
-    for person in &bench.people {
+    for person in &bench.signers.people {
         let file = dir.join(".git").join(format!("{}.asc", person.name));
         fs::write(&file, &person.certificate).expect("a certificate");
         if let Some(program) = program("sq-git") {
@@ -356,7 +268,7 @@ fn git_and_gpg(dir: &Path, bench: &Bench, sample: usize) -> Option<f64> {
     program("gpg")?;
     let home = tempfile::tempdir().expect("a home");
     fs::set_permissions(home.path(), std::os::unix::fs::PermissionsExt::from_mode(0o700)).expect("gpg's permissions");
-    for person in &bench.people {
+    for person in &bench.signers.people {
         let file = dir.join(".git").join(format!("{}.asc", person.name));
         let mut line = Command::new("gpg");
         line.arg("--homedir")

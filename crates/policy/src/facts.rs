@@ -1,7 +1,8 @@
 //! What need not be calculated again: facts, and answers.
 //!
 //! A *fact* is "this signature, by this key, over this digest, is good": true for ever, whoever asks, under whatever
-//! policy; it says nothing of who may sign what. It is kept as the SHA-256 over all four of its parts.
+//! policy; it says nothing of who may sign what. It is kept as the SHA-256 over all four of its parts. Another kind is
+//! "the git tree of this name has this NAR digest".
 //!
 //! An *answer* is what somebody who judges made of a question once, under the digest of everything that decided it: the
 //! same question is known by the same digest. Here it is bytes; who asks says what they mean.
@@ -16,7 +17,7 @@ use std::{
     hash::{BuildHasherDefault, Hasher},
 };
 
-use attestation::{Sha256Digest, openpgp::RawMaterial};
+use attestation::{GitOid, Sha256Digest, openpgp::RawMaterial};
 use sha2::{Digest as _, Sha256};
 
 /// What is known. The default knows nothing.
@@ -126,10 +127,24 @@ impl Facts {
         if answer.len() > LARGEST_ANSWER {
             return;
         }
-        self.answers.retain(|known| *known != (under, answer.clone()));
+        let entry = (under, answer);
+        if self.answers.first() == Some(&entry) {
+            return;
+        }
+        self.answers.retain(|known| *known != entry);
         self.grown = true;
-        self.answers.insert(0, (under, answer));
+        self.answers.insert(0, entry);
         self.answers.truncate(ANSWERS);
+    }
+
+    /// Whether it is known that the git tree of this name has this NAR digest.
+    pub fn has_tree_nar(&self, tree: &GitOid, nar: Sha256Digest) -> bool {
+        self.contains(&tree_nar(tree, nar))
+    }
+
+    /// Notes that the git tree of this name has this NAR digest: whoever says so has derived it.
+    pub fn learn_tree_nar(&mut self, tree: &GitOid, nar: Sha256Digest) {
+        self.learn([tree_nar(tree, nar)]);
     }
 
     pub(crate) fn contains(&self, fact: &Fact) -> bool {
@@ -155,6 +170,13 @@ fn sum(digest: &Sha256Digest, answer: &[u8]) -> Fact {
         .chain_update(answer)
         .finalize()
         .into()
+}
+
+/// Begins as no fact about a signature does: those begin with a number of an algorithm.
+fn tree_nar(tree: &GitOid, nar: Sha256Digest) -> Fact {
+    Sha256Digest::of(format!("tree {tree} has NAR {nar}"))
+        .as_bytes()
+        .to_owned()
 }
 
 /// The fact that a key, as `KeyMaterial::encoding` writes it, made `signature` of `digest`.

@@ -5,6 +5,8 @@
 //! different moments of one that others use, say nothing: so ours and the peer are measured in one run, and the ratio
 //! is what is read.
 
+pub mod many;
+
 use std::{
     env, fs,
     hint::black_box,
@@ -112,6 +114,12 @@ pub fn print(rows: &[Row]) {
         );
     }
     println!("{}", serde_json::to_string(rows).expect("rows are JSON"));
+}
+
+/// The number after an argument of this process, as `--commits`.
+pub fn argument(name: &str) -> Option<usize> {
+    let mut all = env::args().skip_while(|argument| argument != name);
+    all.nth(1)?.parse().ok()
 }
 
 /// Runs `work` once; what it returned, and how many seconds it took.

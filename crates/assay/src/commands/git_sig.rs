@@ -10,8 +10,7 @@ use std::{
 
 use attestation::{
     PersonName, RoleName, Sha256Digest,
-    git::Note,
-    git::{NOTES_REF, NoteBody},
+    git::{NOTES_REF, Note, NoteBody},
 };
 use importer::ObjectId;
 use ledger::{History, Remote, authenticate::oid};

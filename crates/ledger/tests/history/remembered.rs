@@ -1,6 +1,9 @@
 //! Answers that stand, and what makes them fall. [`Story::judge`] holds each against one that nobody remembers.
 
+use std::collections::BTreeSet;
+
 use attestation::Seconds;
+use policy::Facts;
 use sequoia_openpgp::types::ReasonForRevocation;
 use testkit::{TestPerson, chain::people};
 
@@ -157,4 +160,34 @@ fn who_judges_is_part_of_the_question() {
     let courts = Story::new().courts();
     assert_ne!(courts.digest("1.0").unwrap(), courts.digest("1.1").unwrap());
     assert_eq!(courts.digest("1.0").unwrap(), courts.digest("1.0").unwrap());
+}
+
+/// An upstream that moves on, and one that is rewritten: what the old tip reached is not what the new one reaches.
+#[test]
+fn what_a_commit_reaches_is_known_of_that_commit_only() {
+    let story = Story::new();
+    let mut line = vec![story.merge(&[], "upstream 0", &[])];
+    for number in 1..6 {
+        line.push(story.on(&line[number - 1], &format!("upstream {number}"), &[]));
+    }
+    let rewritten = story.on(&line[1], "another upstream 2", &[]);
+    let history = story.history();
+    let mut facts = Facts::default();
+    let ids = |names: &[&String]| names.iter().map(|name| id(name)).collect::<BTreeSet<_>>();
+    let mut ask = |tip: &String, wanted: &[&String]| {
+        let wanted = ids(wanted);
+        let found = history.ancestors_known(&[id(tip)], &wanted, &mut facts).unwrap();
+        assert_eq!(found, history.ancestors_among(&[id(tip)], &wanted).unwrap());
+        found
+    };
+    for _ in 0..2 {
+        assert_eq!(ask(&line[3], &[&line[0], &line[2]]), ids(&[&line[0], &line[2]]));
+        assert_eq!(ask(&line[5], &[&line[0], &line[2], &line[4]]).len(), 3);
+        assert_eq!(ask(&rewritten, &[&line[0], &line[2], &line[4]]), ids(&[&line[0]]));
+        assert_eq!(ask(&line[2], &[&line[5], &line[2]]), ids(&[&line[2]]));
+    }
+    assert_eq!(
+        history.ancestors_known(&[], &ids(&[&line[0]]), &mut facts).unwrap(),
+        ids(&[])
+    );
 }
