@@ -30,6 +30,8 @@ pub struct Repository {
     packs: Arc<OnceLock<Arc<Packs>>>,
     /// This handle's reader of them.
     reader: RefCell<Option<Reader>>,
+    /// Where it makes objects that are shared.
+    buffer: RefCell<Vec<u8>>,
     /// Bytes of objects that it keeps.
     keep: usize,
 }
@@ -144,6 +146,7 @@ impl Repository {
             git,
             packs: Arc::default(),
             reader: RefCell::default(),
+            buffer: RefCell::default(),
             keep: OBJECT_CACHE,
         })
     }
@@ -158,6 +161,21 @@ impl Repository {
         let mut bytes = Vec::new();
         self.read(id, ObjectKind::Blob, &mut bytes)?;
         Ok(bytes)
+    }
+
+    /// Likewise, shared with what this handle keeps: for whoever reads many large blobs that are nearly the same.
+    pub fn shared_blob(&self, id: ObjectId) -> Result<Arc<[u8]>, ObjectError> {
+        let mut buffer = self.buffer.borrow_mut();
+        let read = {
+            let mut reader = self.reader.borrow_mut();
+            let reader = reader.get_or_insert_with(|| Reader::new(Arc::clone(self.packs()), self.keep));
+            reader.read_shared(id, &mut buffer)
+        };
+        if let Some((ObjectKind::Blob, bytes)) = read {
+            return Ok(bytes);
+        }
+        // Whatever is the matter is said there.
+        self.blob(id).map(Into::into)
     }
 
     /// A handle for reading each object once: it keeps few.
@@ -228,6 +246,7 @@ impl Clone for Repository {
             git: self.git.clone(),
             packs: Arc::clone(&self.packs),
             reader: RefCell::default(),
+            buffer: RefCell::default(),
             keep: self.keep,
         }
     }

@@ -31,6 +31,22 @@ impl Reader {
     /// Reads the object with this id into `out`, and says what it is; `None` if no pack has it, or something about it
     /// does not fit.
     pub(crate) fn read(&mut self, id: ObjectId, out: &mut Vec<u8>) -> Option<ObjectKind> {
+        let (kind, made) = self.make(id, out)?;
+        if let Some(bytes) = made {
+            out.clear();
+            out.extend_from_slice(&bytes);
+        }
+        Some(kind)
+    }
+
+    /// Likewise, without a copy of what is kept for others to be made from. What is in `buffer` is lost.
+    pub(crate) fn read_shared(&mut self, id: ObjectId, buffer: &mut Vec<u8>) -> Option<Object> {
+        let (kind, made) = self.make(id, buffer)?;
+        Some((kind, made.unwrap_or_else(|| buffer.as_slice().into())))
+    }
+
+    /// Makes an object; it is in `out` unless it is given back.
+    fn make(&mut self, id: ObjectId, out: &mut Vec<u8>) -> Option<(ObjectKind, Option<Arc<[u8]>>)> {
         let location = self.packs.locate(id)?;
         let packs = Arc::clone(&self.packs);
         let pack = packs.packs.get(location.pack)?;
@@ -44,7 +60,7 @@ impl Reader {
             match entry.kind {
                 EntryKind::Whole(kind) if way.is_empty() => {
                     pack.inflate(&entry, &mut self.inflate, out)?;
-                    return Some(kind);
+                    return Some((kind, None));
                 }
                 EntryKind::Whole(kind) => {
                     pack.inflate(&entry, &mut self.inflate, out)?;
@@ -64,20 +80,17 @@ impl Reader {
                 }
             }
         };
-        if way.is_empty() {
-            out.clear();
-            out.extend_from_slice(&base);
-        }
         for (step, at) in way.iter().enumerate().rev() {
             delta::apply(&base, &self.deltas[step], out, |_| {})?;
             base = out.as_slice().into();
             self.known.put(*at, kind, &base);
         }
-        Some(kind)
+        Some((kind, Some(base)))
     }
 }
 
-type Object = (ObjectKind, Arc<[u8]>);
+/// What an object is, and its bytes.
+pub(crate) type Object = (ObjectKind, Arc<[u8]>);
 
 /// Objects read lately. When the young are too many they become the old, and the old are forgotten.
 struct Known {
