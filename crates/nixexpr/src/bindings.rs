@@ -44,9 +44,18 @@ pub enum BindingKind {
 /// The bindings of a collection file in the order of the text, and by that its residue: what lies in none of their
 /// spans. A file that is no set of bindings has none.
 pub fn bindings(file: &File<'_>) -> Vec<Binding> {
-    let Some(set) = largest(file) else {
-        return Vec::new();
-    };
+    largest(file).map_or_else(Vec::new, |set| of_set(file, set))
+}
+
+/// The bindings of a file that is a set and nothing else, however large the sets in it are; none where it is not.
+pub fn outer_bindings(file: &File<'_>) -> Vec<Binding> {
+    match file.tree.kind(file.tree.root) {
+        Kind::Set { .. } => of_set(file, file.tree.root),
+        _ => Vec::new(),
+    }
+}
+
+fn of_set(file: &File<'_>, set: NodeId) -> Vec<Binding> {
     let mut found = Vec::new();
     // What lies before this belongs to somebody else.
     let mut free = set_begin(file, set);

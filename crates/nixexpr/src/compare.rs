@@ -77,14 +77,18 @@ pub struct Analysed<'f, 'a> {
     pub(crate) file: &'f File<'a>,
     pub(crate) facts: FileFacts<'a>,
     pub(crate) marks: Vec<Mark<'a>>,
+    /// Steps that this took, of the file's budget.
+    steps: u64,
 }
 
 /// Walks a file once.
 pub fn analyse<'f, 'a>(file: &'f File<'a>) -> Analysed<'f, 'a> {
+    let (facts, marks) = (facts(file), marks::marks(file));
     Analysed {
         file,
-        facts: facts(file),
-        marks: marks::marks(file),
+        facts,
+        marks,
+        steps: file.steps(),
     }
 }
 
@@ -100,44 +104,94 @@ impl<'a> Analysed<'_, 'a> {
     }
 }
 
+/// A file of a unit that was read, or why it was not: of one that is no Nix, nothing. Whoever compares a file with two
+/// others reads it once.
+pub type Read<'f, 'a> = Option<Result<Analysed<'f, 'a>, Unparsed>>;
+
 /// Compares two states of a unit: those of its files that differ (files that do not may be among them). A file in both
 /// lists is compared with itself, of the others everything counts as gained.
 pub fn compare(unit: &UnitPath, old: &[UnitFile<'_>], new: &[UnitFile<'_>], context: &Context<'_>) -> UnitDelta {
     let pairs = pair_files(old, new);
-    let mut unparsed = Vec::new();
-    let mut findings = Vec::new();
     let parsed: Vec<_> = pairs
         .iter()
-        .filter(|(old, new)| old.or(*new).is_some_and(|file| is_nix(&file)) || new.is_some_and(|file| is_nix(&file)))
-        .map(|(old, new)| {
-            let old = old.filter(is_nix).and_then(|file| parse(file.path, file.bytes).ok());
-            let new = new.filter(is_nix).and_then(|file| match parse(file.path, file.bytes) {
-                Ok(file) => Some(file),
-                Err(error) => {
-                    unparsed.push((file.path.to_owned(), error));
-                    None
-                }
-            });
-            (old, new)
+        .map(|(old, new)| (old.as_ref().and_then(parse_file), new.as_ref().and_then(parse_file)))
+        .collect();
+    let read: Vec<_> = parsed.iter().map(|(old, new)| (read(old), read(new))).collect();
+    let pairs = pairs.into_iter().zip(&read);
+    compare_pairs(
+        unit,
+        pairs.map(|(pair, (old, new))| (pair, (old, new))).collect(),
+        context,
+    )
+}
+
+/// Reads a file, if it is Nix: what is made of it is made by [`read`], and lives as long.
+pub fn parse_file<'a>(file: &UnitFile<'a>) -> Option<Result<File<'a>, Unparsed>> {
+    is_nix(file).then(|| parse(file.path, file.bytes))
+}
+
+/// Makes of a file that was parsed what a comparison needs.
+pub fn read<'f, 'a>(parsed: &'f Option<Result<File<'a>, Unparsed>>) -> Read<'f, 'a> {
+    let parsed = parsed.as_ref()?;
+    Some(parsed.as_ref().map(analyse).map_err(Clone::clone))
+}
+
+/// The same for files that were read before.
+pub fn compare_read<'c>(
+    unit: &UnitPath,
+    old: &[(UnitFile<'c>, &'c Read<'c, 'c>)],
+    new: &[(UnitFile<'c>, &'c Read<'c, 'c>)],
+    context: &Context<'c>,
+) -> UnitDelta {
+    let files = |side: &[(UnitFile<'c>, &'c Read<'c, 'c>)]| side.iter().map(|(file, _)| *file).collect::<Vec<_>>();
+    let by_path = |side: &[(UnitFile<'c>, &'c Read<'c, 'c>)]| -> HashMap<&'c str, &'c Read<'c, 'c>> {
+        side.iter().map(|(file, read)| (file.path, *read)).collect()
+    };
+    let (was, is) = (by_path(old), by_path(new));
+    let find = |side: &HashMap<&'c str, &'c Read<'c, 'c>>, file: Option<UnitFile<'c>>| {
+        file.and_then(|file| side.get(file.path).copied()).unwrap_or(&None)
+    };
+    let pairs = pair_files(&files(old), &files(new)).into_iter();
+    let pairs = pairs.map(|pair| (pair, (find(&was, pair.0), find(&is, pair.1))));
+    compare_pairs(unit, pairs.collect(), context)
+}
+
+type ReadPair<'c> = (&'c Read<'c, 'c>, &'c Read<'c, 'c>);
+
+fn compare_pairs<'c>(unit: &UnitPath, pairs: Vec<(FilePair<'c>, ReadPair<'c>)>, context: &Context<'c>) -> UnitDelta {
+    let mut unparsed = Vec::new();
+    let mut findings = Vec::new();
+    let analysed: Vec<_> = pairs
+        .iter()
+        .filter_map(|(pair, (old, new))| {
+            if old.is_none() && new.is_none() {
+                return None;
+            }
+            if let (Some(file), Some(Err(error))) = (pair.1, new) {
+                unparsed.push((file.path.to_owned(), error.clone()));
+            }
+            let analysed = |read: &'c Read<'c, 'c>| read.as_ref().and_then(|read| read.as_ref().ok());
+            Some((analysed(old), analysed(new)))
         })
         .collect();
-    let analysed: Vec<_> = parsed
-        .iter()
-        .map(|(old, new)| (old.as_ref().map(analyse), new.as_ref().map(analyse)))
-        .collect();
+    for analysed in analysed.iter().flat_map(|(old, new)| [old, new]).flatten() {
+        // Each comparison has what the file's own reading left of its budget, and not what another one did.
+        analysed.file.rewind(analysed.steps);
+    }
     let comparisons: Vec<_> = analysed
         .iter()
-        .map(|(old, new)| comparison(old.as_ref().map(View::whole), new.as_ref().map(View::whole), context))
+        .map(|(old, new)| comparison(old.map(View::whole), new.map(View::whole), context))
         .collect();
+    let pairs: Vec<FilePair<'c>> = pairs.into_iter().map(|(pair, _)| pair).collect();
     for comparison in &comparisons {
         findings.extend(look(comparison));
     }
     for (old, new) in &pairs {
         findings.extend(look_at_file(*old, *new, context));
     }
-    for (file, _) in parsed.iter().filter_map(|(_, new)| Some((new.as_ref()?, ()))) {
-        if file.exhausted() {
-            unparsed.push((file.path().to_owned(), Unparsed::TooInvolved));
+    for new in analysed.iter().filter_map(|(_, new)| *new) {
+        if new.file.exhausted() {
+            unparsed.push((new.file.path().to_owned(), Unparsed::TooInvolved));
         }
     }
     sort(&mut findings);

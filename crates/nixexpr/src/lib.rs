@@ -26,10 +26,11 @@ mod syntax;
 pub mod text;
 pub mod version;
 
-pub use bindings::{Binding, BindingKind, bindings};
+pub use bindings::{Binding, BindingKind, bindings, outer_bindings};
+pub use bump::decided_by;
 pub use compare::{
-    Analysed, Context, IsReleased, OwnerOfHash, PackageDelta, UnitDelta, UnitFile, analyse, audit, compare,
-    compare_bindings,
+    Analysed, Context, IsReleased, OwnerOfHash, PackageDelta, Read, UnitDelta, UnitFile, analyse, audit, compare,
+    compare_bindings, compare_read, parse_file, read,
 };
 pub use facts::{Fact, FileFacts, Package, Source, facts};
 pub use file::{File, LONGEST, Unparsed, parse};

@@ -67,6 +67,16 @@ impl<'a> File<'a> {
         self.lookups.steps.get() > self.budget()
     }
 
+    /// Steps taken so far.
+    pub(crate) fn steps(&self) -> u64 {
+        self.lookups.steps.get()
+    }
+
+    /// As if no more steps than these had been taken.
+    pub(crate) fn rewind(&self, steps: u64) {
+        self.lookups.steps.set(steps);
+    }
+
     fn budget(&self) -> u64 {
         (1 << 16) + (self.tree.nodes.len() as u64) * 128
     }

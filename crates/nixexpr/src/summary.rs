@@ -1,13 +1,13 @@
 //! A change in one line.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use attestation::UnitPath;
 
 use crate::{
-    Fact, Package, Source, Unparsed,
+    Fact, File, Package, Source, Unparsed,
     compare::{Comparison, FilePair, View},
-    syntax::tree::{BindingId, Bound},
+    syntax::tree::{BindingId, Bound, Name, Slice},
 };
 
 /// How many things are named before it says how many more there are.
@@ -84,6 +84,9 @@ fn package(comparison: &Comparison<'_>, old: &Package<'_>, new: &Package<'_>) ->
         line.push_str(", ");
         line.push_str(&part);
     }
+    if comparison.packages.len() != 1 {
+        return Some(line);
+    }
     let others = attributes(comparison);
     let others: Vec<_> = others
         .iter()
@@ -95,7 +98,7 @@ fn package(comparison: &Comparison<'_>, old: &Package<'_>, new: &Package<'_>) ->
                 && !name.starts_with("let ")
         })
         .collect();
-    if comparison.packages.len() == 1 && !others.is_empty() {
+    if !others.is_empty() {
         let shown: Vec<_> = others.iter().take(NAMED).copied().collect();
         let more = others.len() - shown.len();
         line.push_str(&format!(", also {}", shown.join(", ")));
@@ -146,7 +149,8 @@ pub(crate) fn attributes(comparison: &Comparison<'_>) -> Vec<String> {
     let (Some(old), Some(new)) = (comparison.old, comparison.new) else {
         return Vec::new();
     };
-    let (old, new) = (leaves(old), leaves(new));
+    let touched = touched(old, new);
+    let (old, new) = (leaves(old, &touched), leaves(new, &touched));
     let mut names = Vec::new();
     for (name, text) in &new {
         match old.get(name) {
@@ -163,12 +167,58 @@ pub(crate) fn attributes(comparison: &Comparison<'_>) -> Vec<String> {
     names
 }
 
-/// The text of each binding that has no binding in it.
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "there are fewer bindings than the text has bytes"
-)]
-fn leaves(view: View<'_>) -> BTreeMap<String, Vec<String>> {
+/// The last names of the bindings that differ, or stand in one whose name does: what is bound under other names is the same
+/// on both sides.
+fn touched<'c>(old: View<'c>, new: View<'c>) -> HashSet<&'c str> {
+    let (was, is) = (old.text().as_bytes(), new.text().as_bytes());
+    let prefix = was.iter().zip(is).take_while(|(old, new)| old == new).count();
+    let rest = was.len().min(is.len()) - prefix;
+    let ends = was.iter().rev().zip(is.iter().rev());
+    let suffix = ends.take(rest).take_while(|(old, new)| old == new).count();
+    let mut names = HashSet::new();
+    for (view, length) in [(old, was.len()), (new, is.len())] {
+        // What only touches the difference counts: something may have been put between.
+        let differs = view.base() + prefix..view.base() + length - suffix;
+        let touches = |begin: u32, end: u32| begin as usize <= differs.end && differs.start <= end as usize;
+        let file = view.file();
+        for binding in &file.tree.bindings {
+            let Bound::Value { path, .. } = binding.bound else {
+                continue;
+            };
+            let mut is_touched = touches(binding.span.start, binding.span.end);
+            let mut at = binding.owner;
+            while let Some((above, outer)) = file.tree.above(at).filter(|_| !is_touched) {
+                is_touched = outer.is_some_and(|outer| {
+                    let outer = file.tree.binding(outer);
+                    let begins = match outer.bound {
+                        Bound::Value { value, .. } => file.tree.span(value).start,
+                        Bound::Inherit { .. } => outer.span.end,
+                    };
+                    touches(outer.span.start, begins)
+                });
+                at = above;
+            }
+            if is_touched {
+                names.extend(last_name(file, path));
+            }
+        }
+    }
+    names
+}
+
+/// The last name of a path, as it is or as it is written.
+fn last_name<'c>(file: &'c File<'c>, path: Slice<Name>) -> Option<&'c str> {
+    let name = *file.tree.names(path).last()?;
+    match name {
+        Name::Ident(span) => Some(file.slice(span)),
+        Name::String(node) | Name::Dynamic(node) => {
+            Some(file.literal(node).unwrap_or_else(|| file.slice(file.tree.span(node))))
+        }
+    }
+}
+
+/// The text of each binding that has no binding in it, and one of these names.
+fn leaves(view: View<'_>, touched: &HashSet<&str>) -> BTreeMap<String, Vec<String>> {
     let file = view.file();
     let mut has_inner = vec![false; file.tree.bindings.len()];
     for binding in &file.tree.bindings {
@@ -183,13 +233,13 @@ fn leaves(view: View<'_>) -> BTreeMap<String, Vec<String>> {
     }
     let mut leaves: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for (index, binding) in file.tree.bindings.iter().enumerate() {
-        let Bound::Value { value, .. } = binding.bound else {
+        let Bound::Value { path, value } = binding.bound else {
             continue;
         };
-        if has_inner[index] || !view.has(binding.span.start) {
+        let wanted = last_name(file, path).is_some_and(|name| touched.contains(name));
+        if has_inner[index] || !wanted || !view.has(binding.span.start) {
             continue;
         }
-        let _ = BindingId(index as u32);
         let text = file
             .slice(binding.span)
             .split_whitespace()

@@ -5,9 +5,16 @@
 //! cargo run --release -p review --example evidence -- labels nixpkgs=GIT_DIR home-manager=GIT_DIR
 //! ```
 //!
+//! ```sh
+//! cargo run --release -p review --example evidence -- verdicts GIT_DIR 600 history
+//! cargo run --release -p review --example evidence -- verdicts GIT_DIR 600 changes
+//! ```
+//!
 //! `history` classifies every commit that `HEAD` reaches, and prints the tables of docs/evidence.md. `labels` judges the
 //! changes of `tests/data/labels.tsv`, which a person judged before, and prints precision and recall; each disagreement
-//! goes to standard error.
+//! goes to standard error. `verdicts` prints class and codes of every unit that so many commits, spread over all that are no
+//! merges, changed: as the classification of a history has them, and as [`review::changes`] has them. Both must print the
+//! same, but for what only the rest of the tree tells.
 
 #![expect(clippy::unwrap_used, reason = "evidence that cannot be had ends the run")]
 
@@ -30,9 +37,18 @@ fn main() {
     let arguments: Vec<String> = env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["history", repository] => history(&Repository::open(Path::new(repository)).unwrap()),
+        ["verdicts", repository, count, how] => {
+            verdicts(
+                &Repository::open(Path::new(repository)).unwrap(),
+                count.parse().unwrap(),
+                how,
+            );
+        }
         ["labels", ref repositories @ ..] if !repositories.is_empty() => labels(repositories),
         _ => {
-            eprintln!("evidence history GIT_DIR | evidence labels nixpkgs=GIT_DIR home-manager=GIT_DIR");
+            eprintln!(
+                "evidence history GIT_DIR | evidence verdicts GIT_DIR COUNT history|changes | evidence labels nixpkgs=GIT_DIR home-manager=GIT_DIR"
+            );
             std::process::exit(2);
         }
     }
@@ -51,22 +67,16 @@ fn history(repository: &Repository) {
     let tip = repository.resolve("HEAD").unwrap();
     let commits = forest.reached(tip).unwrap();
     let counts = Mutex::new(Counts::default());
-    review::history(repository, &forest, &commits, |commit, units| {
-        // A merge against its first parent repeats what the branch did.
-        if commit.parents.len() > 1 {
-            return;
-        }
+    review::history(repository, &forest, &commits, |_, unit| {
         let mut counts = counts.lock().unwrap();
-        for unit in units {
-            counts.units += 1;
-            *counts.classes.entry(unit.class).or_default() += 1;
-            let rules: BTreeSet<_> = unit.findings.iter().map(|finding| finding.rule).collect();
-            for rule in rules {
-                *counts
-                    .rules
-                    .entry((std::cmp::Reverse(rule.level), rule.code))
-                    .or_default() += 1;
-            }
+        counts.units += 1;
+        *counts.classes.entry(unit.class).or_default() += 1;
+        let rules: BTreeSet<_> = unit.findings.iter().map(|finding| finding.rule).collect();
+        for rule in rules {
+            *counts
+                .rules
+                .entry((std::cmp::Reverse(rule.level), rule.code))
+                .or_default() += 1;
         }
     })
     .unwrap();
@@ -88,6 +98,44 @@ fn history(repository: &Repository) {
         println!("| `{code}` | {level:?} | {count} | {rate:.1} |");
     }
     packages(repository, tip);
+}
+
+/// Prints what is said of the units that some commits changed, sorted.
+fn verdicts(repository: &Repository, count: usize, how: &str) {
+    let forest = repository.forest();
+    let tip = repository.resolve("HEAD").unwrap();
+    let mut commits = forest.reached(tip).unwrap();
+    commits.retain(|commit| commit.parents.len() == 1);
+    let step = commits.len().div_ceil(count).max(1);
+    let commits: Vec<_> = commits.into_iter().step_by(step).collect();
+    let lines = Mutex::new(Vec::new());
+    let say = |commit: ObjectId, unit: &str, class: Class, findings: &[nixexpr::Finding]| {
+        let codes: BTreeSet<&str> = findings.iter().map(|finding| finding.rule.code).collect();
+        let codes: Vec<&str> = codes.into_iter().filter(|code| *code != "hash-transplanted").collect();
+        let line = format!("{commit}\t{unit}\t{class}\t{}", codes.join(","));
+        lines.lock().unwrap().push(line);
+    };
+    match how {
+        "history" => review::history(repository, &forest, &commits, |commit, unit| {
+            say(commit.id, unit.unit.as_str(), unit.class, &unit.findings);
+        })
+        .unwrap(),
+        "changes" => {
+            let chain = ChainId::from_digest(Sha256Digest::of("evidence"));
+            for commit in &commits {
+                let old = forest.commit(commit.parents[0]).unwrap().tree;
+                for change in review::changes(repository, chain, Some(old), commit.tree).unwrap() {
+                    say(commit.id, change.delta.unit.as_str(), change.class, &change.findings);
+                }
+            }
+        }
+        other => panic!("history or changes, not {other}"),
+    }
+    let mut lines = lines.into_inner().unwrap();
+    lines.sort();
+    for line in lines {
+        println!("{line}");
+    }
 }
 
 /// How many packages of a tree are known in full.

@@ -218,19 +218,47 @@ pub(crate) fn judge(
     for change in files {
         read.push((bytes(repository, change.old)?, bytes(repository, change.new)?));
     }
+    let read: Vec<_> = read.iter().map(|(was, is)| (was.as_deref(), is.as_deref())).collect();
     let (mut old, mut new) = (Vec::new(), Vec::new());
     for (change, (was, is)) in files.iter().zip(&read) {
-        let path = change.path.as_str();
-        let file =
-            |side: Option<(FileMode, ObjectId)>, bytes| side.map(|(mode, _)| nixexpr::UnitFile { path, mode, bytes });
-        old.extend(file(change.old, was.as_deref().unwrap_or_default()));
-        new.extend(file(change.new, is.as_deref().unwrap_or_default()));
+        old.extend(unit_file(change, change.old, *was));
+        new.extend(unit_file(change, change.new, *is));
     }
     let mut judged = engine::judge(context, unit, &old, &new);
-    for (change, (was, is)) in files.iter().zip(&read) {
-        judged
-            .findings
-            .extend(finding::of_file(change, was.as_deref(), is.as_deref()));
+    if judged.reading == Reading::Bump
+        && let Some(path) = context.decided_elsewhere(unit, &judged.names)
+    {
+        judged.reading = Reading::Read;
+        judged.no_bump = Some(format!("something in {path} is decided by the version"));
+    }
+    Ok(verdict(judged, files, &read, existence))
+}
+
+/// A side of a changed file, as the expression engine takes it.
+pub(crate) fn unit_file<'a>(
+    change: &'a Change,
+    side: Option<(FileMode, ObjectId)>,
+    bytes: Option<&'a [u8]>,
+) -> Option<nixexpr::UnitFile<'a>> {
+    side.map(|(mode, _)| nixexpr::UnitFile {
+        path: change.path.as_str(),
+        mode,
+        bytes: bytes.unwrap_or_default(),
+    })
+}
+
+/// The bytes of a file before and now, where it has any.
+pub(crate) type SideBytes<'a> = (Option<&'a [u8]>, Option<&'a [u8]>);
+
+/// What is said of a unit of whole files, whose bytes are these.
+pub(crate) fn verdict(
+    mut judged: engine::Judged,
+    files: &[Change],
+    read: &[SideBytes<'_>],
+    existence: class::Existence,
+) -> Verdict {
+    for (change, (was, is)) in files.iter().zip(read) {
+        judged.findings.extend(finding::of_file(change, *was, *is));
     }
     judged.findings.sort();
     judged.findings.dedup();
@@ -240,12 +268,12 @@ pub(crate) fn judge(
         Reading::Bump if files.iter().any(|change| !stays_plain(change)) => Reading::Read,
         reading => reading,
     };
-    Ok(Verdict {
+    Verdict {
         class: class::of(existence, sensitivity.unwrap_or_default(), reading),
         summary: judged.summary,
         no_bump: judged.no_bump,
         findings: judged.findings,
-    })
+    }
 }
 
 /// Whether a file was and is a plain one of the same mode.

@@ -1,18 +1,17 @@
 //! The expression engine, asked about the units of a repository.
 
+mod index;
+
 use std::{
-    collections::{BTreeSet, HashMap},
-    sync::{
-        Mutex, OnceLock, PoisonError,
-        atomic::{AtomicUsize, Ordering},
-    },
-    thread,
+    collections::BTreeSet,
+    sync::{Mutex, OnceLock, PoisonError},
 };
 
 use attestation::UnitPath;
 use importer::{FileMode, Listing, Repository, TreeFile, TreePath};
-use nixexpr::{Analysed, Binding, Finding, UnitDelta, UnitFile, hash::Digest};
+use nixexpr::{Analysed, Binding, Finding, Read, UnitDelta, UnitFile, hash::Digest};
 
+use self::index::Index;
 use crate::{
     Partition,
     class::Reading,
@@ -21,8 +20,8 @@ use crate::{
 
 /// What rules may ask about the rest of both trees.
 pub(crate) struct Context<'r> {
-    /// Which units have a source with a hash; read when somebody asks.
-    owners: OnceLock<HashMap<Digest, BTreeSet<UnitPath>>>,
+    /// Made when somebody asks.
+    index: OnceLock<Index>,
     trees: Option<Trees<'r>>,
 }
 
@@ -41,17 +40,19 @@ pub(crate) struct Judged {
     /// Why it is not certain that nothing but version, revision and hash changed.
     pub(crate) no_bump: Option<String>,
     pub(crate) findings: Vec<Finding>,
+    /// What the packages in it are called.
+    pub(crate) names: BTreeSet<String>,
 }
 
 impl<'r> Context<'r> {
     /// Knows both trees.
     pub(crate) fn of(repository: &Repository, partition: &'r Partition, old: &Listing, new: &Listing) -> Self {
         let mut files: Vec<_> = old.files().iter().chain(new.files()).collect();
-        files.retain(|file| file.path.as_str().ends_with(".nix"));
+        files.retain(|file| file.path.as_str().ends_with(".nix") && file.mode != FileMode::Submodule);
         files.sort_by(|a, b| (&a.path, a.id).cmp(&(&b.path, b.id)));
         files.dedup();
         Self {
-            owners: OnceLock::new(),
+            index: OnceLock::new(),
             trees: Some(Trees {
                 repository: Mutex::new(repository.clone()),
                 files: files.into_iter().cloned().collect(),
@@ -63,7 +64,7 @@ impl<'r> Context<'r> {
     /// Knows nothing but the unit.
     pub(crate) const fn nothing() -> Self {
         Self {
-            owners: OnceLock::new(),
+            index: OnceLock::new(),
             trees: None,
         }
     }
@@ -71,10 +72,38 @@ impl<'r> Context<'r> {
     /// A unit, other than `unit` and the file that it is a part of, with a source of this hash.
     fn owner(&self, unit: &UnitPath, hash: &Digest) -> Option<String> {
         let trees = self.trees.as_ref()?;
-        let owners = self.owners.get_or_init(|| trees.owners());
-        let file = unit.as_str().split_once('#').map_or(unit.as_str(), |(file, _)| file);
-        let mut others = owners.get(hash)?.iter().filter(|owner| owner.as_str() != file);
-        others.next().map(ToString::to_string)
+        let own = unit.as_str().split_once('#').map_or(unit.as_str(), |(file, _)| file);
+        let others = trees.index(&self.index).written(hash).map(|at| &trees.files[at]);
+        let mut owners = others.filter_map(|file| {
+            let owner = trees.partition.unit(&file.path);
+            let has = |parsed: &nixexpr::File<'_>| {
+                let facts = nixexpr::facts(parsed);
+                facts.sources.iter().any(|source| source.hash.known() == Some(hash))
+            };
+            (owner.as_str() != own && trees.holds(file, has)).then_some(owner)
+        });
+        owners.next().map(|owner| owner.to_string())
+    }
+
+    /// Where, in either tree, something is decided by the version of this unit's package: a new one could bring in what was
+    /// prepared before, so that a bump would be more than it looks.
+    pub(crate) fn decided_elsewhere(&self, unit: &UnitPath, names: &BTreeSet<String>) -> Option<String> {
+        let trees = self.trees.as_ref()?;
+        let index = trees.index(&self.index);
+        let mut names = names.clone();
+        names.extend(
+            unit.as_str()
+                .rsplit('/')
+                .next()
+                .map(|name| name.trim_end_matches(".nix").to_owned()),
+        );
+        names.extend(index.called(unit.as_str()));
+        let readers: BTreeSet<usize> = names.iter().flat_map(|name| index.readers(name)).collect();
+        let mut decided = readers
+            .into_iter()
+            .map(|at| &trees.files[at])
+            .filter(|file| trees.holds(file, |parsed| nixexpr::decided_by(parsed, &names).is_some()));
+        decided.next().map(|file| file.path.to_string())
     }
 
     fn ask<T>(&self, unit: &UnitPath, ask: impl FnOnce(&nixexpr::Context<'_>) -> T) -> T {
@@ -87,43 +116,24 @@ impl<'r> Context<'r> {
 }
 
 impl Trees<'_> {
-    fn owners(&self) -> HashMap<Digest, BTreeSet<UnitPath>> {
-        let next = AtomicUsize::new(0);
-        let (files, partition) = (&self.files, self.partition);
-        let work = |repository: Repository| {
-            let mut found: Vec<(Digest, UnitPath)> = Vec::new();
-            while let Some(run) = files.chunks(32).nth(next.fetch_add(1, Ordering::Relaxed)) {
-                for file in run {
-                    // A file that cannot be read is an error where it is judged itself.
-                    let Ok(bytes) = repository.blob(file.id) else { continue };
-                    let Ok(parsed) = nixexpr::parse(file.path.as_str(), &bytes) else {
-                        continue;
-                    };
-                    let facts = nixexpr::facts(&parsed);
-                    let hashes = facts.sources.iter().filter_map(|source| source.hash.known());
-                    found.extend(hashes.map(|hash| (hash.clone(), partition.unit(&file.path))));
-                }
-            }
-            found
-        };
-        let threads = thread::available_parallelism().map_or(1, usize::from).min(8);
-        let found = thread::scope(|scope| {
-            let others: Vec<_> = (0..threads)
-                .map(|_| {
-                    let repository = self.repository.lock().unwrap_or_else(PoisonError::into_inner).clone();
-                    scope.spawn(|| work(repository))
-                })
-                .collect();
-            let joined = others
-                .into_iter()
-                .map(|other| other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
-            joined.collect::<Vec<_>>()
-        });
-        let mut owners: HashMap<Digest, BTreeSet<UnitPath>> = HashMap::new();
-        for (hash, unit) in found.into_iter().flatten() {
-            owners.entry(hash).or_default().insert(unit);
-        }
-        owners
+    fn index<'i>(&self, index: &'i OnceLock<Index>) -> &'i Index {
+        index.get_or_init(|| {
+            Index::of(
+                &self.repository.lock().unwrap_or_else(PoisonError::into_inner),
+                &self.files,
+            )
+        })
+    }
+
+    /// Whether a file says so. One that cannot be read is an error where it is judged itself.
+    fn holds(&self, file: &TreeFile, says: impl FnOnce(&nixexpr::File<'_>) -> bool) -> bool {
+        let bytes = self
+            .repository
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .blob(file.id);
+        let Ok(bytes) = bytes else { return false };
+        nixexpr::parse(file.path.as_str(), &bytes).is_ok_and(|parsed| says(&parsed))
     }
 }
 
@@ -132,6 +142,21 @@ pub(crate) fn judge(context: &Context<'_>, unit: &UnitPath, old: &[UnitFile<'_>]
     context
         .ask(unit, |asked| nixexpr::compare(unit, old, new, asked))
         .into()
+}
+
+/// Likewise, of files that were read before.
+pub(crate) fn judge_read<'c>(
+    context: &Context<'_>,
+    unit: &UnitPath,
+    old: &[(UnitFile<'c>, &'c Read<'c, 'c>)],
+    new: &[(UnitFile<'c>, &'c Read<'c, 'c>)],
+) -> Judged {
+    let owner = |hash: &Digest| context.owner(unit, hash);
+    let asked = nixexpr::Context {
+        owner_of_hash: context.trees.is_some().then_some(&owner),
+        ..nixexpr::Context::default()
+    };
+    nixexpr::compare_read(unit, old, new, &asked).into()
 }
 
 /// A collection file on both sides, as the engine reads it.
@@ -180,6 +205,7 @@ impl From<UnitDelta> for Judged {
             },
             summary: delta.summary,
             no_bump: delta.bump.err(),
+            names: delta.packages.into_iter().map(|package| package.name).collect(),
             findings: delta.findings,
         }
     }

@@ -1,32 +1,38 @@
 //! A whole history, classified: every commit against its first parent.
 //!
 //! For calibration and for looking back, not for signing: what is judged here is what [`crate::changes`] judges, from
-//! what differs alone. Contents are not computed, merges are not made again, and no other unit is asked whether it has a
-//! source's hash. Of a collection file only the bindings around the difference are read.
+//! what differs alone. Contents are not computed, and no other unit is asked whether it has a source's hash or reads a
+//! version. Of a merge only the files count that none of its parents has so: the others were judged on their branches.
+//!
+//! First the changes of all commits are found. Then they are judged unit by unit, each from its newest change back: so a
+//! file is read once, as the new one of a change and the old one of the next. Of a collection file only the bindings
+//! around the difference are read.
+
+mod collections;
 
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
-    sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering},
-    },
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::{Arc, Mutex, PoisonError},
     thread,
 };
 
 use attestation::{Class, UnitPath};
 use importer::{Change, Commit, FileMode, Forest, ObjectError, ObjectId, Repository, TreePath};
-use nixexpr::{Binding, Finding};
+use nixexpr::{Finding, Read};
 
 use crate::{
     ChangesError, Partition,
-    change::{bytes, judge, judge_piece},
+    change::{Verdict, unit_file, verdict},
     class::Existence,
-    collection::{self, Cut},
-    engine::{Context, Sides},
+    collection,
+    engine::{self, Context},
 };
 
-/// So many commits in a row are the work of one thread: they share most of their files.
+/// So many commits in a row are the work of one thread while their changes are looked for.
 const RUN: usize = 128;
+
+/// About so many bytes of files are held at once by each thread, with their trees.
+const HELD: usize = 1 << 20;
 
 /// A unit that a commit changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,107 +47,144 @@ pub struct JudgedUnit {
     pub findings: Vec<Finding>,
 }
 
+impl JudgedUnit {
+    fn new(unit: UnitPath, verdict: Verdict) -> Self {
+        Self {
+            unit,
+            class: verdict.class,
+            summary: verdict.summary,
+            findings: verdict.findings,
+        }
+    }
+}
+
 /// Judges every commit of `commits` against its first parent (of the first commit of all, everything is new), on all
-/// cores. `take` is called from several threads, in no promised order.
+/// cores. `take` gets each unit that a commit changed; it is called from several threads, in no promised order.
 pub fn history(
     repository: &Repository,
     forest: &Forest,
     commits: &[Commit],
-    take: impl Fn(&Commit, Vec<JudgedUnit>) + Sync,
+    take: impl Fn(&Commit, JudgedUnit) + Sync,
 ) -> Result<(), ChangesError> {
-    let next = AtomicUsize::new(0);
-    let failed = Mutex::new(None);
-    let work = |repository: Repository| {
-        let mut worker = Worker {
+    let found = in_parallel(repository, commits.chunks(RUN).zip(0..), |repository, (run, at)| {
+        let finder = Finder { repository, forest };
+        let tasks = run.iter().zip(at * RUN..).map(|(commit, at)| finder.commit(commit, at));
+        tasks.collect::<Result<Vec<_>, _>>()
+    })?;
+    let mut by_unit: HashMap<UnitPath, Vec<Task>> = HashMap::new();
+    for (unit, task) in found.into_iter().flatten().flatten() {
+        by_unit.entry(unit).or_default().push(task);
+    }
+    let mut units: Vec<(UnitPath, Vec<Task>)> = by_unit.into_iter().collect();
+    for (_, tasks) in &mut units {
+        tasks.sort_by_key(|task| task.commit);
+    }
+    // The longest first, so that no thread has it alone in the end.
+    units.sort_by(|a, b| (b.1.len(), &b.0).cmp(&(a.1.len(), &a.0)));
+    let context = Context::nothing();
+    in_parallel(repository, units.into_iter(), |repository, (unit, tasks)| {
+        let judge = Judge {
             repository,
-            forest,
-            context: Context::nothing(),
-            files: VecDeque::new(),
+            context: &context,
         };
-        while let Some(run) = commits.chunks(RUN).nth(next.fetch_add(1, Ordering::Relaxed)) {
-            for commit in run {
-                match worker.commit(commit) {
-                    Ok(units) => take(commit, units),
-                    Err(error) => {
-                        failed
-                            .lock()
-                            .unwrap_or_else(PoisonError::into_inner)
-                            .get_or_insert(error);
-                        next.store(commits.len(), Ordering::Relaxed);
-                        return;
-                    }
-                }
-            }
+        judge.unit(&unit, &tasks, |task, judged| take(&commits[task.commit], judged))
+    })?;
+    Ok(())
+}
+
+/// Does each job on one of as many threads as there are cores, each with a handle of its own.
+fn in_parallel<J: Send, T: Send>(
+    repository: &Repository,
+    jobs: impl Iterator<Item = J> + Send,
+    work: impl Fn(&Repository, J) -> Result<T, ChangesError> + Sync,
+) -> Result<Vec<T>, ChangesError> {
+    let jobs = Mutex::new(jobs.fuse());
+    let one = |repository: Repository| -> Result<Vec<T>, ChangesError> {
+        let mut done = Vec::new();
+        loop {
+            let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).next();
+            let Some(job) = job else { return Ok(done) };
+            done.push(work(&repository, job)?);
         }
     };
     let threads = thread::available_parallelism().map_or(1, usize::from);
     thread::scope(|scope| {
-        for _ in 0..threads {
-            let repository = repository.clone();
-            scope.spawn(|| work(repository));
+        let workers: Vec<_> = (0..threads)
+            .map(|_| {
+                let repository = repository.clone();
+                scope.spawn(|| one(repository))
+            })
+            .collect();
+        let mut all = Vec::new();
+        for worker in workers {
+            all.extend(worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?);
         }
-    });
-    match failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
-        Some(error) => Err(error),
-        None => Ok(()),
-    }
+        Ok(all)
+    })
 }
 
-struct Worker<'r> {
-    repository: Repository,
+/// A unit that a commit changed, to be judged.
+struct Task {
+    /// Which commit of all.
+    commit: usize,
+    files: Vec<Change>,
+    existence: Existence,
+}
+
+/// Finds what commits changed.
+struct Finder<'r> {
+    repository: &'r Repository,
     forest: &'r Forest,
-    context: Context<'r>,
-    /// Collection files read lately, and their bindings.
-    files: VecDeque<(ObjectId, Bound)>,
 }
 
-type Bound = std::sync::Arc<(Vec<u8>, Vec<Binding>)>;
-
-/// So many collection files are remembered.
-const REMEMBERED: usize = 24;
-
-impl Worker<'_> {
-    fn commit(&mut self, commit: &Commit) -> Result<Vec<JudgedUnit>, ChangesError> {
+impl Finder<'_> {
+    fn commit(&self, commit: &Commit, at: usize) -> Result<Vec<(UnitPath, Task)>, ChangesError> {
         let old = match commit.parents.first() {
-            Some(parent) => match self.forest.commit(*parent) {
-                Some(parent) => parent.tree,
-                None => self.repository.commit(*parent)?.tree,
-            },
+            Some(parent) => self.tree_of(*parent)?,
             None => ObjectId::empty_tree(commit.tree.kind()),
         };
         let (old, new) = (old, commit.tree);
-        let changes = match self.forest.change_set(old, new) {
-            Some(changes) => changes,
-            None => self.repository.change_set(old, new)?,
-        };
+        let mut changes = self.change_set(old, new)?;
+        for parent in commit.parents.iter().skip(1) {
+            let others = self.change_set(self.tree_of(*parent)?, new)?;
+            let brought: BTreeSet<&TreePath> = others.iter().map(|change| &change.path).collect();
+            changes.retain(|change| brought.contains(&change.path));
+        }
+        let partition = self.partition(changes.iter().map(|change| &change.path), &[old, new])?;
         let mut units: BTreeMap<UnitPath, Vec<Change>> = BTreeMap::new();
-        let mut found = Vec::new();
-        let partition = self.partition(changes.changes().iter().map(|change| &change.path), &[old, new])?;
-        for change in changes.changes() {
-            match self.pieces(change)? {
-                Some(pieces) => found.extend(pieces),
-                None => units
-                    .entry(partition.unit(&change.path))
-                    .or_default()
-                    .push(change.clone()),
-            }
+        for change in changes {
+            units.entry(partition.unit(&change.path)).or_default().push(change);
         }
         let mut existence = BTreeMap::new();
         for (unit, files) in &units {
             existence.insert(unit.clone(), self.existence(unit, files, old, new)?);
         }
         mark_moves(&units, &mut existence);
-        for (unit, files) in units {
-            let verdict = judge(&self.repository, &self.context, &unit, &files, existence[&unit])?;
-            found.push(JudgedUnit {
-                class: verdict.class,
-                summary: verdict.summary,
-                findings: verdict.findings,
-                unit,
-            });
+        let tasks = units.into_iter().map(|(unit, files)| {
+            let existence = existence[&unit];
+            let task = Task {
+                commit: at,
+                files,
+                existence,
+            };
+            (unit, task)
+        });
+        Ok(tasks.collect())
+    }
+
+    fn tree_of(&self, commit: ObjectId) -> Result<ObjectId, ChangesError> {
+        match self.forest.commit(commit) {
+            Some(commit) => Ok(commit.tree),
+            None => Ok(self.repository.commit(commit)?.tree),
         }
-        found.sort_by(|a, b| a.unit.cmp(&b.unit));
-        Ok(found)
+    }
+
+    fn change_set(&self, old: ObjectId, new: ObjectId) -> Result<Vec<Change>, ChangesError> {
+        let changes = match self.forest.change_set(old, new) {
+            Some(changes) => changes,
+            None => self.repository.change_set(old, new)?,
+        };
+        Ok(changes.changes().to_vec())
     }
 
     /// The partition of two trees, as far as it matters to these paths.
@@ -211,162 +254,133 @@ impl Worker<'_> {
         let partition = self.partition(paths.iter(), trees)?;
         Ok(paths.iter().any(|path| partition.unit(path) == *unit))
     }
+}
 
-    /// The units of a collection file that differ; `None` if it is one unit.
-    fn pieces(&mut self, change: &Change) -> Result<Option<Vec<JudgedUnit>>, ChangesError> {
-        let plain =
-            |side: Option<(FileMode, ObjectId)>| side.filter(|(mode, _)| *mode == FileMode::Regular).map(|(_, id)| id);
-        let (Some(old), Some(new)) = (plain(change.old), plain(change.new)) else {
-            return Ok(None);
-        };
-        if !collection::is_cut(&change.path) {
-            return Ok(None);
-        }
-        let path = change.path.as_str();
-        let Some(is) = self.bound(path, new, None)? else {
-            return Ok(None);
-        };
-        let Some(was) = self.bound(path, old, Some(&is))? else {
-            return Ok(None);
-        };
-        let window = Window::of(&was, &is).and_then(|window| {
-            let part = |bound: &Bound, range| framed(path, bound.0.get::<std::ops::Range<usize>>(range)?);
-            Some((part(&was, window.old)?, part(&is, window.new)?))
-        });
-        if let Some((old, new)) = window
-            && let Some(found) = self.cut(&change.path, (&old.0, &old.1), (&new.0, &new.1))
-        {
-            return Ok(Some(found));
-        }
-        Ok(self.cut(&change.path, (&was.0, &was.1), (&is.0, &is.1)))
-    }
+/// Judges what was found.
+struct Judge<'r> {
+    repository: &'r Repository,
+    context: &'r Context<'r>,
+}
 
-    fn cut(&self, path: &TreePath, old: (&[u8], &[Binding]), new: (&[u8], &[Binding])) -> Option<Vec<JudgedUnit>> {
-        let cut = Cut::of(old, new)?;
-        let name = path.as_str();
-        let (old_file, new_file) = (nixexpr::parse(name, old.0).ok()?, nixexpr::parse(name, new.0).ok()?);
-        let (old_read, new_read) = (nixexpr::analyse(&old_file), nixexpr::analyse(&new_file));
-        let sides = Sides {
-            old: (&old_read, old.1),
-            new: (&new_read, new.1),
-        };
-        let judged = cut.pieces(path).into_iter().map(|piece| {
-            let unit = match piece.name {
-                Some(name) => collection::unit(path, name)?,
-                None => name.parse().ok()?,
+impl Judge<'_> {
+    /// Judges the changes of one unit, the newest first.
+    fn unit(
+        &self,
+        unit: &UnitPath,
+        tasks: &[Task],
+        mut take: impl FnMut(&Task, JudgedUnit),
+    ) -> Result<(), ChangesError> {
+        let mut whole: Vec<&Task> = Vec::new();
+        let mut bound = collections::Bound::new(self.repository, self.context);
+        for task in tasks {
+            let pieces = match &task.files[..] {
+                [change] if collection::is_cut(&change.path) => bound.pieces(change)?,
+                _ => None,
             };
-            let verdict = judge_piece(&self.context, &unit, path, &piece, &sides);
-            Some(JudgedUnit {
-                unit,
-                class: verdict.class,
-                summary: verdict.summary,
-                findings: verdict.findings,
-            })
-        });
-        judged.collect::<Option<Vec<_>>>().filter(|found| !found.is_empty())
-    }
-
-    /// A collection file's text and bindings, read, or made from those of a file that differs little.
-    fn bound(&mut self, path: &str, id: ObjectId, like: Option<&Bound>) -> Result<Option<Bound>, ObjectError> {
-        if let Some((_, bound)) = self.files.iter().find(|(known, _)| *known == id) {
-            return Ok(Some(bound.clone()));
+            match pieces {
+                Some(pieces) => pieces.into_iter().for_each(|judged| take(task, judged)),
+                None => whole.push(task),
+            }
         }
-        let Some(text) = bytes(&self.repository, Some((FileMode::Regular, id)))? else {
-            return Ok(None);
-        };
-        let near = like.or_else(|| self.files.back().map(|(_, bound)| bound));
-        let bound = near.and_then(|near| spliced(path, near, &text)).or_else(|| {
-            let file = nixexpr::parse(path, &text).ok()?;
-            Some(nixexpr::bindings(&file))
-        });
-        let Some(bindings) = bound else { return Ok(None) };
-        let bound = Bound::new((text, bindings));
-        self.files.push_back((id, bound.clone()));
-        if self.files.len() > REMEMBERED {
-            self.files.pop_front();
+        let mut rest = &whole[..];
+        while !rest.is_empty() {
+            let judged = self.some(unit, rest, &mut take)?;
+            rest = &rest[judged..];
         }
-        Ok(Some(bound))
+        Ok(())
+    }
+
+    /// Judges as many tasks as may be held at once; says how many.
+    fn some(
+        &self,
+        unit: &UnitPath,
+        tasks: &[&Task],
+        take: &mut impl FnMut(&Task, JudgedUnit),
+    ) -> Result<usize, ChangesError> {
+        let mut blobs = Blobs::default();
+        let mut count = 0;
+        for task in tasks {
+            if count > 0 && blobs.held > HELD {
+                break;
+            }
+            for change in &task.files {
+                blobs.read(self.repository, change.old)?;
+                blobs.read(self.repository, change.new)?;
+            }
+            count += 1;
+        }
+        let tasks = &tasks[..count];
+        let mut numbers: HashMap<Named<'_>, usize> = HashMap::new();
+        let mut files = Vec::new();
+        for change in tasks.iter().flat_map(|task| &task.files) {
+            for side in [change.old, change.new] {
+                if let Some(file) = unit_file(change, side, blobs.get(side))
+                    && let Some(named) = named(change, side)
+                {
+                    numbers.entry(named).or_insert_with(|| {
+                        files.push(file);
+                        files.len() - 1
+                    });
+                }
+            }
+        }
+        let parsed: Vec<_> = files.iter().map(nixexpr::parse_file).collect();
+        let read: Vec<Read<'_, '_>> = parsed.iter().map(nixexpr::read).collect();
+        for task in tasks {
+            let side = |of: fn(&Change) -> Option<(FileMode, ObjectId)>| -> Vec<_> {
+                let files = task.files.iter().filter_map(|change| {
+                    let number = *numbers.get(&named(change, of(change))?)?;
+                    Some((files[number], &read[number]))
+                });
+                files.collect()
+            };
+            let (old, new) = (side(|change| change.old), side(|change| change.new));
+            let judged = engine::judge_read(self.context, unit, &old, &new);
+            let bytes: Vec<_> = task
+                .files
+                .iter()
+                .map(|change| (blobs.get(change.old), blobs.get(change.new)))
+                .collect();
+            let verdict = verdict(judged, &task.files, &bytes, task.existence);
+            take(task, JudgedUnit::new(unit.clone(), verdict));
+        }
+        Ok(count)
     }
 }
 
-/// Some bindings as a file of its own; `None` unless they are all that is in it.
-fn framed(path: &str, bindings: &[u8]) -> Option<(Vec<u8>, Vec<Binding>)> {
-    let text = [OPEN, bindings, b"}"].concat();
-    let found = nixexpr::bindings(&nixexpr::parse(path, &text).ok()?);
-    let (first, last) = (found.first()?, found.last()?);
-    let whole = first.span.start == OPEN.len() && last.span.end == text.len() - 1;
-    let chained = found.windows(2).all(|pair| pair[0].span.end == pair[1].span.start);
-    (whole && chained).then_some((text, found))
+/// What tells the files of one unit at several times apart.
+type Named<'a> = (&'a str, FileMode, ObjectId);
+
+fn named(change: &Change, side: Option<(FileMode, ObjectId)>) -> Option<Named<'_>> {
+    side.map(|(mode, id)| (change.path.as_str(), mode, id))
 }
 
-/// Begins such a file.
-const OPEN: &[u8] = b"{\n";
-
-/// The part of two files outside which both have the same bindings.
-struct Window {
-    old: std::ops::Range<usize>,
-    new: std::ops::Range<usize>,
-    /// How many bindings stand before it, and how many of the old file after it.
-    before: usize,
-    after: usize,
+/// Files that are held at once.
+#[derive(Default)]
+struct Blobs {
+    known: HashMap<ObjectId, Arc<[u8]>>,
+    held: usize,
 }
 
-impl Window {
-    fn of(old: &Bound, new: &Bound) -> Option<Self> {
-        let window = Self::between(&old.0, &old.1, &new.0)?;
-        // What the new file's own reading says must agree.
-        let begins = new.1.get(window.before).map(|binding| binding.span.start);
-        let first_after = new.1.len().checked_sub(window.after).and_then(|at| new.1.get(at));
-        let agrees = (begins.is_none() || begins >= Some(window.new.start))
-            && first_after.is_none_or(|binding| binding.span.start == window.new.end);
-        agrees.then_some(window)
+impl Blobs {
+    /// A submodule has no bytes here.
+    fn read(&mut self, repository: &Repository, side: Option<(FileMode, ObjectId)>) -> Result<(), ObjectError> {
+        if let Some((mode, id)) = side
+            && mode != FileMode::Submodule
+            && !self.known.contains_key(&id)
+        {
+            let bytes = repository.shared_blob(id)?;
+            self.held += bytes.len();
+            self.known.insert(id, bytes);
+        }
+        Ok(())
     }
 
-    /// The window between a file with these bindings and another text.
-    fn between(old: &[u8], bindings: &[Binding], new: &[u8]) -> Option<Self> {
-        let prefix = common(old.iter().zip(new));
-        let most = old.len().min(new.len()) - prefix;
-        let suffix = common(old.iter().rev().zip(new.iter().rev())).min(most);
-        // One binding more on each side: where a binding ends depends on the line after it.
-        let before = bindings
-            .partition_point(|binding| binding.span.end < prefix)
-            .checked_sub(1)?;
-        let kept = old.len() - suffix;
-        let first_after = bindings.partition_point(|binding| binding.span.start <= kept) + 1;
-        let (begin, end) = (bindings.get(before)?.span.start, bindings.get(first_after)?.span.start);
-        let new_end = (new.len() + end).checked_sub(old.len())?;
-        (begin <= new_end).then(|| Self {
-            old: begin..end,
-            new: begin..new_end,
-            before,
-            after: bindings.len() - first_after,
-        })
+    fn get(&self, side: Option<(FileMode, ObjectId)>) -> Option<&[u8]> {
+        side.filter(|(mode, _)| *mode != FileMode::Submodule)
+            .and_then(|(_, id)| self.known.get(&id))
+            .map(|bytes| &**bytes)
     }
-}
-
-fn common<'a>(pairs: impl Iterator<Item = (&'a u8, &'a u8)>) -> usize {
-    pairs.take_while(|(a, b)| a == b).count()
-}
-
-/// The bindings of `new`, of which all but a few stand in `near` too. `None` if that is not certain.
-fn spliced(path: &str, near: &Bound, new: &[u8]) -> Option<Vec<Binding>> {
-    let window = Window::between(&near.0, &near.1, new)?;
-    // They are all that the frame holds: what follows begins where a binding begins, as it did.
-    let (_, found) = framed(path, new.get(window.new.clone())?)?;
-    let moved = |binding: &Binding, from: usize, to: usize| Binding {
-        span: binding.span.start + to - from..binding.span.end + to - from,
-        core: binding.core.start + to - from..binding.core.end + to - from,
-        ..binding.clone()
-    };
-    let mut bindings = near.1[..window.before].to_vec();
-    bindings.extend(found.iter().map(|binding| moved(binding, OPEN.len(), window.new.start)));
-    let after = near.1.get(near.1.len() - window.after..)?;
-    bindings.extend(
-        after
-            .iter()
-            .map(|binding| moved(binding, window.old.end, window.new.end)),
-    );
-    Some(bindings)
 }
 
 /// Marks pairs of a unit that went and one that came with the same files, where no third has them.
@@ -406,68 +420,5 @@ fn mark_moves(units: &BTreeMap<UnitPath, Vec<Change>>, existence: &mut BTreeMap<
                 }
             }
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    const PATH: &str = "pkgs/top-level/all-packages.nix";
-
-    fn file(values: &[u8]) -> String {
-        let bindings: String = values
-            .iter()
-            .enumerate()
-            .map(|(at, value)| match value % 5 {
-                0 => format!("  # about {at}\n  a{at} = callPackage ../a{value} {{ }};\n"),
-                1 => format!("  a{at} = {value}; # {value}\n\n"),
-                2 => format!("  a{at} = ''\n    b = {value};\n  '';\n"),
-                3 => format!("  a{at} = {{ x = {value}; }};  b{at} = 2;\n"),
-                _ => format!("  inherit (x{value}) c{at};\n"),
-            })
-            .collect();
-        format!("{{ pkgs }}:\n\nwith pkgs;\n\n{{\n{bindings}}}\n")
-    }
-
-    fn read(text: &str) -> Vec<Binding> {
-        nixexpr::bindings(&nixexpr::parse(PATH, text.as_bytes()).unwrap())
-    }
-
-    proptest! {
-        #[test]
-        fn what_is_spliced_is_what_is_read(
-            values in prop::collection::vec(any::<u8>(), 12..30),
-            at in 0_usize..30,
-            value: u8,
-            kind in 0..3,
-        ) {
-            let mut changed = values.clone();
-            let at = at % values.len();
-            match kind {
-                0 => changed[at] = value,
-                1 => drop(changed.remove(at)),
-                _ => changed.insert(at, value),
-            }
-            let (old, new) = (file(&values), file(&changed));
-            let near = Bound::new((old.clone().into_bytes(), read(&old)));
-            if let Some(bindings) = spliced(PATH, &near, new.as_bytes()) {
-                prop_assert_eq!(bindings, read(&new));
-            }
-        }
-    }
-
-    #[test]
-    fn a_splice_is_made_where_a_binding_changed() {
-        let values = [0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3];
-        let old = file(&values);
-        let near = Bound::new((old.clone().into_bytes(), read(&old)));
-        let new = old
-            .replace("../a0 { };\n  a9", "../changed { };\n  a9")
-            .replace("  a5 = 1;", "  a5 = 7;");
-        assert_ne!(old, new);
-        assert_eq!(spliced(PATH, &near, new.as_bytes()).unwrap(), read(&new));
     }
 }
