@@ -91,7 +91,7 @@ impl Fact<'_> {
 }
 
 /// Approvals that are being made.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Draft {
     keys: BTreeSet<[u8; 32]>,
 }
@@ -100,6 +100,11 @@ impl Draft {
     /// Approves something.
     pub fn approve(&mut self, fact: Fact<'_>) {
         self.keys.insert(fact.key());
+    }
+
+    /// Whether it is approved so far.
+    pub fn has(&self, fact: Fact<'_>) -> bool {
+        self.keys.contains(&fact.key())
     }
 
     /// Approves a derivation: itself, `nix develop` of it, and its outputs. Gives its name.

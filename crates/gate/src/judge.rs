@@ -243,9 +243,10 @@ impl Refusal {
                                                            and impure-derivations"
                 .to_owned(),
             Self::Store(_) => "instantiate it again, then build it".to_owned(),
-            Self::NotApproved { .. } => "build it from the signed channel (NIX_PATH=nixpkgs=/var/lib/touchstone/current/nixexprs) \
-                                         without overlays and other configuration; touchstone gate why DRV says which parts \
-                                         are not approved"
+            Self::NotApproved { .. } => "take it from the signed channel (-I nixpkgs=/var/lib/touchstone/current/nixexprs) without \
+                                         overlays and other configuration; or have the machine's owner approve it, as root: \
+                                         touchstone build --file FILE (an expression), touchstone switch (a system); touchstone gate \
+                                         why DRV says which parts are not approved"
                 .to_owned(),
             Self::BrokenHash { derivation, .. } => format!(
                 "ask the package's maintainers for a SHA-256; who takes it all the same, as root: touchstone gate on \

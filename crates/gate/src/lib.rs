@@ -16,6 +16,8 @@
 
 pub mod approvals;
 #[cfg(feature = "service")]
+pub mod approver;
+#[cfg(feature = "service")]
 pub mod channel;
 pub mod client;
 pub mod judge;

@@ -6,6 +6,10 @@
 //! <state>/gate/approvals        what is approved
 //! <state>/gate/passed/<output>  which derivation was to make an output: a hint, judged again each time
 //! <state>/gate/refusals.jsonl   what was refused; refusals.1.jsonl is the part before
+//! <state>/gate/requests/<id>    what was asked for beside what releases list
+//! <state>/gate/evaluated/<key>  what an expression over a tree means, so that it is not evaluated again
+//! <state>/gate/evaluation       where requests are evaluated, in memory
+//! <state>/gate/lock             held by who makes the approvals anew
 //! ```
 
 use std::{
@@ -125,6 +129,41 @@ impl Place {
     /// Where refusals are noted.
     pub fn refusals(&self) -> PathBuf {
         self.directory.join("refusals.jsonl")
+    }
+
+    /// Where requests are kept.
+    pub fn requests(&self) -> PathBuf {
+        self.directory.join("requests")
+    }
+
+    /// Where requests are evaluated.
+    pub fn evaluation(&self) -> PathBuf {
+        self.directory.join("evaluation")
+    }
+
+    /// Where what was evaluated is remembered.
+    pub fn evaluated(&self) -> PathBuf {
+        self.directory.join("evaluated")
+    }
+
+    /// Where clients ask.
+    pub fn socket(&self) -> PathBuf {
+        self.directory.join("approver.socket")
+    }
+
+    /// Waits until nobody else makes approvals; the file that is returned is the right to.
+    pub fn lock(&self) -> Result<File, PlaceError> {
+        let path = self.directory.join("lock");
+        let file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .custom_flags(flags(OFlags::NOFOLLOW))
+            .open(&path)
+            .map_err(PlaceError::at("open", &path))?;
+        file.lock().map_err(PlaceError::at("lock", &path))?;
+        Ok(file)
     }
 
     /// Makes the directories, writable by whoever runs this alone.

@@ -18,6 +18,9 @@ pub struct Settings {
     /// Members of this group may build anything in the sandbox. Nothing that they build is ever approved.
     #[serde(default)]
     pub developer_group: Option<String>,
+    /// Members of this group may have attributes of the signed package set approved that no list has.
+    #[serde(default)]
+    pub request_group: Option<String>,
     /// A hook that the machine had before, called after ours has let a build pass.
     #[serde(default)]
     pub chained_hook: Option<PathBuf>,
@@ -28,6 +31,21 @@ pub struct Settings {
     /// SHA-256 of scripts by which versions of Nix beside those that are known make a development environment.
     #[serde(default)]
     pub develop_scripts: Vec<String>,
+    /// How much an evaluation on request may take.
+    #[serde(default)]
+    pub evaluation: Limits,
+}
+
+/// How much an evaluation may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Limits {
+    /// How long, in seconds.
+    pub seconds: u64,
+    /// How much memory a process, in MiB.
+    pub memory: u64,
+    /// How much it may write, in MiB; it writes into memory.
+    pub files: u64,
 }
 
 /// Why the settings are not understood.
@@ -59,9 +77,22 @@ impl Default for Settings {
         Self {
             format: FORMAT,
             developer_group: None,
+            request_group: None,
             chained_hook: None,
             broken_hashes: Vec::new(),
             develop_scripts: Vec::new(),
+            evaluation: Limits::default(),
+        }
+    }
+}
+
+impl Default for Limits {
+    /// Several times what a system of today's nixpkgs takes.
+    fn default() -> Self {
+        Self {
+            seconds: 300,
+            memory: 8192,
+            files: 1024,
         }
     }
 }

@@ -18,4 +18,4 @@ pub use hash::Sha256Digest;
 pub use manifest::Manifest;
 pub use nar::NarDigest;
 pub use narinfo::NarInfo;
-pub use store_path::{StoreDir, StorePath, StorePathError, source_store_path};
+pub use store_path::{StoreDir, StorePath, StorePathError, source_store_path, text_store_path};

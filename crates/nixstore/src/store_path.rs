@@ -163,7 +163,7 @@ pub fn source_store_path(
 
 /// The path of a text with that SHA-256 which names these store objects, as `builtins.toFile` makes it and every
 /// derivation has it.
-pub(crate) fn text_store_path<'a>(
+pub fn text_store_path<'a>(
     store_dir: &StoreDir,
     name: &str,
     sha256: &Sha256Digest,

@@ -1,5 +1,6 @@
 //! One subcommand a file.
 
+pub(crate) mod build;
 pub(crate) mod completions;
 pub(crate) mod gate;
 pub(crate) mod gc;
@@ -8,7 +9,9 @@ pub(crate) mod man;
 pub(crate) mod pin;
 pub(crate) mod rollback;
 pub(crate) mod serve;
+pub(crate) mod shell;
 pub(crate) mod status;
 pub(crate) mod subscribe;
+pub(crate) mod switch;
 pub(crate) mod update;
 pub(crate) mod verify;

@@ -50,6 +50,9 @@ enum Command {
     Verify(commands::verify::Arguments),
     List(commands::list::Arguments),
     Rollback(commands::rollback::Arguments),
+    Build(commands::build::Arguments),
+    Shell(commands::shell::Arguments),
+    Switch(commands::switch::Arguments),
     Gate(commands::gate::Arguments),
     Gc(commands::gc::Arguments),
     Pin(commands::pin::Arguments),
@@ -73,6 +76,8 @@ fn main() -> ExitCode {
 }
 
 fn run(state: Option<PathBuf>, output: Output, command: Command) -> Result<ExitCode, Failure> {
+    // The gate is the machine's, whoever asks about it.
+    let of_machine = state.clone().unwrap_or_else(|| PathBuf::from(state_dir::OF_MACHINE));
     let state = || state.map_or_else(state_dir::default, Ok);
     match command {
         Command::Subscribe(arguments) => commands::subscribe::run(arguments, &state()?, output),
@@ -81,7 +86,10 @@ fn run(state: Option<PathBuf>, output: Output, command: Command) -> Result<ExitC
         Command::Verify(arguments) => commands::verify::run(&arguments, &state()?, output),
         Command::List(arguments) => commands::list::run(&arguments, &state()?, output),
         Command::Rollback(arguments) => commands::rollback::run(&arguments, &state()?, output),
-        Command::Gate(arguments) => commands::gate::run(arguments, &state()?, output),
+        Command::Build(arguments) => commands::build::run(&arguments, &of_machine, output),
+        Command::Shell(arguments) => commands::shell::run(&arguments, &of_machine, output),
+        Command::Switch(arguments) => commands::switch::run(&arguments, &of_machine, output),
+        Command::Gate(arguments) => commands::gate::run(arguments, &of_machine, output),
         Command::Gc(arguments) => commands::gc::run(&arguments, &state()?, output),
         Command::Pin(arguments) => commands::pin::run(&arguments, &state()?, output),
         Command::Serve(arguments) => commands::serve::run(&arguments, &state()?, output),

@@ -4,10 +4,13 @@ use std::{env, path::PathBuf};
 
 use crate::failure::{Failure, Kind};
 
+/// Root's, which is the machine's.
+pub(crate) const OF_MACHINE: &str = "/var/lib/touchstone";
+
 /// `/var/lib/touchstone` for root, else `$XDG_STATE_HOME/touchstone` (`~/.local/state/touchstone`).
 pub(crate) fn default() -> Result<PathBuf, Failure> {
     if rustix::process::geteuid().is_root() {
-        return Ok(PathBuf::from("/var/lib/touchstone"));
+        return Ok(PathBuf::from(OF_MACHINE));
     }
     let absolute = |name| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     absolute("XDG_STATE_HOME")

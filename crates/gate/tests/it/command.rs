@@ -30,17 +30,27 @@ pub(crate) struct Owner<'a> {
 
 impl<'a> Owner<'a> {
     pub(crate) fn new(machine: &'a Machine) -> Self {
+        Self::of(machine, &[("default.nix", "1")], &[HELLO])
+    }
+
+    /// As [`Self::new`], of a channel of these files that lists what these expressions mean.
+    pub(crate) fn of(machine: &'a Machine, files: &[(&str, &str)], listed: &[&str]) -> Self {
+        let listed: Vec<String> = listed.iter().map(|text| (*text).to_owned()).collect();
+        Self::of_conf(machine, files, &listed, "")
+    }
+
+    /// As [`Self::of`], with more in `nix.conf`.
+    pub(crate) fn of_conf(machine: &'a Machine, files: &[(&str, &str)], listed: &[String], conf: &str) -> Self {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
         fs::remove_dir_all(machine.place.directory()).unwrap();
-        machine.write("nix-conf/nix.conf", NIX_CONF);
+        machine.write("nix-conf/nix.conf", &format!("{NIX_CONF}{conf}"));
         let mut owner = Self {
             machine,
             chain: TestChain::new(Time::from_unix(i64::try_from(now).unwrap())),
         };
-        let hello = machine
-            .nix(&["env", "NIX_CONFIG=", "nix-instantiate", "-E", HELLO])
-            .ok();
-        owner.release("1", &[&hello]);
+        let listed: Vec<String> = listed.iter().map(|text| owner.instantiate(text)).collect();
+        let listed: Vec<&str> = listed.iter().map(String::as_str).collect();
+        owner.release_files(files, &listed);
         let chain = owner.chain.id().to_string();
         let url = format!("file://{}", machine.path("site").display());
         owner
@@ -62,9 +72,20 @@ impl<'a> Owner<'a> {
         owner
     }
 
+    /// Evaluates an expression without any gate.
+    pub(crate) fn instantiate(&self, expression: &str) -> String {
+        let line = ["env", "NIX_CONFIG=", "nix-instantiate", "-E", expression];
+        self.machine.nix(&line).ok()
+    }
+
     /// Releases a channel whose list of derivations is these and what they need.
     pub(crate) fn release(&mut self, text: &str, derivations: &[&str]) {
-        let tarball = ChannelTarball::new(&[("default.nix", text)]);
+        self.release_files(&[("default.nix", text)], derivations);
+    }
+
+    /// As [`Self::release`], of these files.
+    pub(crate) fn release_files(&mut self, files: &[(&str, &str)], derivations: &[&str]) {
+        let tarball = ChannelTarball::new(files);
         let listed: BTreeMap<StorePath, _> = derivations
             .iter()
             .map(|path| {
@@ -81,7 +102,8 @@ impl<'a> Owner<'a> {
         ];
         self.chain.release_with("unstable", files, &["alice", "bob"], |claims| {
             let release = claims.mark.as_mut().and_then(|mark| mark.release.as_mut());
-            release.unwrap().channel_nar = tarball.nar;
+            let release = release.unwrap();
+            (release.channel_nar, release.tree_nar) = (tarball.nar, tarball.tree_nar);
         });
         self.serve();
     }
@@ -100,7 +122,11 @@ impl<'a> Owner<'a> {
     /// Runs a line of shell on the machine, with its own `nix.conf`.
     pub(crate) fn shell(&self, line: &str) -> Ran {
         let conf = self.machine.path("nix-conf");
-        let line = format!("unset NIX_CONFIG; export NIX_CONF_DIR={}; {line}", conf.display());
+        let users = self.machine.users();
+        let line = format!(
+            "{users} unset NIX_CONFIG; export NIX_CONF_DIR={}; {line}",
+            conf.display()
+        );
         self.machine.nix(&["sh", "-c", &line])
     }
 
@@ -124,7 +150,7 @@ impl<'a> Owner<'a> {
         self.gate(&["on", "--nix-conf-dir", &conf, "--hook", hook])
     }
 
-    fn daemon(&self, more: &str) -> crate::machine::Daemon {
+    pub(crate) fn daemon(&self, more: &str) -> crate::machine::Daemon {
         let conf = self.machine.path("nix-conf");
         self.machine.daemon_with(&format!(
             "unset NIX_CONFIG; export NIX_CONF_DIR={}; {more}",
@@ -132,7 +158,7 @@ impl<'a> Owner<'a> {
         ))
     }
 
-    fn user(&self, line: &str) -> Ran {
+    pub(crate) fn user(&self, line: &str) -> Ran {
         self.machine.as_user("ann", line)
     }
 }
@@ -250,7 +276,7 @@ fn approvals_follow_the_installed_releases_and_a_changed_list_is_refused() {
     let passes = |owner: &Owner<'_>| owner.gate(&["why", &other]).code == Some(0);
     assert!(!passes(&owner));
     owner.release("2", &[&other]);
-    owner.touchstone(&["update"]).ok();
+    owner.touchstone(&["update", "--without-gate"]).ok();
     // Somebody changes the list on its way.
     let site = machine.path("site/targets/unstable");
     let list = fs::read_dir(&site).unwrap().map(|entry| entry.unwrap().path());

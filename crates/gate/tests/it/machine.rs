@@ -4,7 +4,10 @@ use std::{
     collections::BTreeSet,
     fs,
     io::Write as _,
-    os::unix::{fs::PermissionsExt as _, process::CommandExt as _},
+    os::unix::{
+        fs::{PermissionsExt as _, chown},
+        process::CommandExt as _,
+    },
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     thread,
@@ -147,6 +150,8 @@ impl Machine {
         let home = self.path(&format!("home-{user}"));
         fs::create_dir_all(&home).unwrap();
         fs::set_permissions(&home, fs::Permissions::from_mode(0o777)).unwrap();
+        let uid = if user == "dev" { 3002 } else { 3001 };
+        chown(&home, Some(uid), Some(uid)).unwrap();
         let script = format!(
             "{users} cd {0}; HOME={0} exec busybox su -s /bin/sh {user} -c 'unset NIX_CONFIG; export HOME={0} NIX_REMOTE=daemon; {line}'",
             home.display()
@@ -155,10 +160,11 @@ impl Machine {
     }
 
     /// A line of shell that gives the machine users: ann, who is nobody, and dev, who is a developer.
-    fn users(&self) -> String {
+    pub(crate) fn users(&self) -> String {
         let passwd = self.write(
             "etc/passwd",
-            "root:x:0:0:root:/root:/bin/sh\nann:x:3001:3001::/tmp:/bin/sh\ndev:x:3002:3002::/tmp:/bin/sh\n",
+            "root:x:0:0:root:/root:/bin/sh\nann:x:3001:3001::/tmp:/bin/sh\ndev:x:3002:3002::/tmp:/bin/sh\n\
+             touchstone-eval:x:3009:3009::/:/bin/false\n",
         );
         let group = self.write("etc/group", "root:x:0:\nann:x:3001:\ndevs:x:3002:\ncoders:x:3003:dev\n");
         format!("busybox mount --bind {passwd} /etc/passwd; busybox mount --bind {group} /etc/group;")

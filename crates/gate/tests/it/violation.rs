@@ -187,6 +187,62 @@ fn a_violated_release_loses_its_approvals() {
 }
 
 #[test]
+fn an_update_alone_takes_back_what_a_violated_release_approved_and_status_names_who_said_so() {
+    let Some(machine) = Machine::new("nix226") else { return };
+    let mut two = Two::new(&machine);
+    two.violate(two.second.tree_nar);
+    let refused = two.owner.touchstone(&["update"]);
+    assert_eq!(json(&refused)["error"]["code"], "violated", "{refused:?}");
+    assert!(!two.passes(&two.other) && two.passes(&two.hello));
+    let status = json(&two.owner.gate(&["status"]));
+    assert_eq!(status["left-out"][0]["violated"][0]["by"], "dave", "{status}");
+    let state = machine.path("state").display().to_string();
+    let program = binary("touchstone").display().to_string();
+    let text = two.owner.shell(&format!("{program} --state {state} gate status"));
+    assert!(
+        text.out
+            .contains("release 2 of unstable is left out: dave says \"a backdoor\""),
+        "{text:?}"
+    );
+    machine.nix(&["nix-store", "--realise", &two.other]);
+    let text = two.owner.shell(&format!(
+        "nix-store --realise {}; {program} --state {state} status",
+        two.other
+    ));
+    assert!(
+        text.out.contains("none of release 2, which was found to be bad"),
+        "{text:?}"
+    );
+    assert!(
+        text.out.contains("refused  ") && text.out.contains("-other.drv is not approved"),
+        "{text:?}"
+    );
+}
+
+#[test]
+fn what_was_approved_on_request_goes_with_a_violated_release() {
+    let Some(machine) = Machine::new("nix226") else { return };
+    let mut two = Two::new(&machine);
+    let file = machine.write(
+        "owner/own.nix",
+        "derivation { name = \"own\"; system = \"x86_64-linux\"; builder = \"/bin/sh\"; args = [ \"-c\" \"echo > $out\" ]; }",
+    );
+    let built = two.owner.touchstone(&["build", "--no-out-link", "--file", &file]);
+    assert_eq!(built.code, Some(0), "{built:?}");
+    let own = machine.instantiate(&fs::read_to_string(&file).unwrap());
+    assert!(two.passes(&own));
+    two.second_is_violated();
+    assert!(!two.passes(&own), "approved over a release that is bad");
+    let refreshed = json(&two.refresh());
+    assert_eq!(refreshed["requests"][0]["trouble"]["code"], "no-release", "{refreshed}");
+    // And comes back with the release that takes its place.
+    let other = two.other.clone();
+    two.owner.release("3", &[&other]);
+    two.owner.touchstone(&["update"]).ok();
+    assert!(two.passes(&own));
+}
+
+#[test]
 fn where_violations_cannot_be_known_nothing_is_approved() {
     let Some(machine) = Machine::new("nix226") else { return };
     let mut two = Two::new(&machine);
@@ -221,7 +277,7 @@ fn a_mirror_that_withholds_a_list_keeps_no_violated_approvals_alive() {
     two.second_is_violated();
     let third = machine.instantiate(&Machine::plain("third", ""));
     two.owner.release("3", &[&third]);
-    two.owner.touchstone(&["update"]).ok();
+    two.owner.touchstone(&["update", "--without-gate"]).ok();
     // The list of derivations of release 3 is withheld.
     let targets = fs::read_dir(machine.path("site/targets/unstable")).unwrap();
     let mut withheld = 0;

@@ -1,12 +1,19 @@
 //! `touchstone gate`: whether Nix itself refuses what nobody vouched for.
 
+mod approver;
+mod ask;
+mod brief;
 mod check;
+mod evaluate;
 mod left_out;
 mod nix;
 mod off;
 mod on;
 mod refresh;
+mod requested;
+mod requests;
 mod serve;
+mod sources;
 mod status;
 mod why;
 
@@ -19,6 +26,9 @@ use crate::{
     failure::{Failure, Kind},
     output::Output,
 };
+
+pub(crate) use ask::{Asked, Prepared};
+pub(crate) use brief::{Brief, brief};
 
 /// Make Nix itself refuse to build what nobody vouched for
 #[derive(Debug, Args)]
@@ -37,13 +47,17 @@ pub(crate) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    On(on::Arguments),
+    On(Box<on::Arguments>),
     Off(off::Arguments),
     Check(check::Arguments),
     Why(why::Arguments),
     Refresh(refresh::Arguments),
+    Requests(requested::Arguments),
+    Approver(approver::Arguments),
     Serve(serve::Arguments),
     Status(status::Arguments),
+    #[command(hide = true)]
+    Evaluate(evaluate::Arguments),
 }
 
 pub(crate) fn run(arguments: Arguments, directory: &Path, output: Output) -> Result<ExitCode, Failure> {
@@ -54,9 +68,39 @@ pub(crate) fn run(arguments: Arguments, directory: &Path, output: Output) -> Res
         Command::Check(arguments) => check::run(&arguments, &place, output),
         Command::Why(arguments) => why::run(&arguments, &place, output),
         Command::Refresh(arguments) => refresh::run(&arguments, directory, &place, output),
+        Command::Requests(arguments) => requested::run(&arguments, &place, output),
+        Command::Approver(arguments) => approver::run(&arguments, directory, &place, output),
+        Command::Evaluate(arguments) => Ok(evaluate::run(&arguments)),
         Command::Serve(arguments) => serve::run(&arguments, &place, output),
         Command::Status(arguments) => status::run(&arguments, &place, output),
     }
+}
+
+/// Whether the gate was ever switched on here.
+fn was_on(place: &Place) -> bool {
+    place.settings().exists()
+}
+
+/// Makes the approvals anew after an update, whatever came of that, where the gate was switched on. Anything that was wrong is
+/// a failure: the machine would go on with what it had.
+pub(crate) fn after_update(directory: &Path, output: Output) -> Result<(), Failure> {
+    let place = Place::new(directory.join("gate"));
+    if !was_on(&place) || !rustix::process::geteuid().is_root() {
+        return Ok(());
+    }
+    let system = nix::configuration()?.remove("system").unwrap_or_default();
+    let approved = refresh::approve(directory, &place, &system, output)?;
+    output.note(&refresh::in_words(&approved));
+    Ok(())
+}
+
+/// That the approvals could not be made anew, beside something worse.
+pub(crate) fn note_failure(failure: &Failure, output: Output) {
+    output.note(&format!(
+        "the gate's approvals: {}\n  next: {}",
+        failure.in_one_line(),
+        failure.next()
+    ));
 }
 
 /// What belongs to the machine is changed by root.

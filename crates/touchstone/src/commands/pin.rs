@@ -6,9 +6,11 @@ use std::{
     process::{Command, ExitCode, Output as Ran},
 };
 
+use attestation::chain::Release;
 use clap::Args;
-use install::{GenerationNumber, State, archive::Tree, verify as earn};
+use install::{Generation, GenerationNumber, State, archive::Tree, verify as earn};
 use nixstore::{StoreDir, source_store_path};
+use policy::Verified;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -49,7 +51,29 @@ pub(crate) fn run(arguments: &Arguments, directory: &Path, output: Output) -> Re
     let state = State::open(directory)?;
     let generation = verify::find(&state, arguments.generation)?;
     let release = verify::authenticate(&state, &state.subscription()?, &generation)?;
-    earn::tree(&generation, &release)?;
+    let store_path = place(&generation, &release)?;
+    let pinned = Pinned {
+        generation: generation.number(),
+        nar_hash: Tree::Source.nar(release.get()).to_sri(),
+        nix_path: pins::nix_path(&state),
+        registry: pins::registry(&store_path, release.get()),
+        store_path,
+        vouched: Vouched::new(&release),
+    };
+    output.result(&pinned, |pinned| {
+        format!(
+            "{} is {}\n\n{}",
+            pinned.vouched.in_words(),
+            pinned.store_path.display(),
+            pins::in_words(&pinned.nix_path, Some(&pinned.registry))
+        )
+    });
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Puts the tree of a release into the store, as upstream has it, for as long as the generation is there.
+pub(crate) fn place(generation: &Generation, release: &Verified<Release>) -> Result<PathBuf, Failure> {
+    earn::tree(generation, release)?;
     let nar = Tree::Source.nar(release.get());
     let expected = source_store_path(&StoreDir::default(), "source", &nar);
     let expected = expected.expect("`source` is a name").in_dir(&StoreDir::default());
@@ -82,24 +106,7 @@ pub(crate) fn run(arguments: &Arguments, directory: &Path, output: Output) -> Re
     let link = std::path::absolute(generation.store_link()).map_err(|source| failed("find", source))?;
     let (link, path) = (link.display().to_string(), expected.display().to_string());
     run_nix("nix-store", &["--add-root", &link, "--indirect", "--realise", &path])?;
-
-    let pinned = Pinned {
-        generation: generation.number(),
-        nar_hash: nar.to_sri(),
-        nix_path: pins::nix_path(&state),
-        registry: pins::registry(&expected, release.get()),
-        store_path: expected,
-        vouched: Vouched::new(&release),
-    };
-    output.result(&pinned, |pinned| {
-        format!(
-            "{} is {}\n\n{}",
-            pinned.vouched.in_words(),
-            pinned.store_path.display(),
-            pins::in_words(&pinned.nix_path, Some(&pinned.registry))
-        )
-    });
-    Ok(ExitCode::SUCCESS)
+    Ok(expected)
 }
 
 /// Nix itself copies upstream's part of the tree, and compares its hash with what was signed.

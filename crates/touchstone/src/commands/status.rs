@@ -52,6 +52,9 @@ struct Status {
     asked: Option<Attempt>,
     pins: Pins,
     wrong: Vec<Wrong>,
+    /// The gate, where it was switched on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    gate: Option<super::gate::Brief>,
 }
 
 #[derive(Serialize)]
@@ -141,6 +144,7 @@ fn look(state: &State, now: Time) -> Result<Status, Failure> {
         vouched,
         subscription,
         wrong,
+        gate: super::gate::brief(state.path()),
     })
 }
 
@@ -259,5 +263,9 @@ fn in_words(status: &Status, now: Time) -> String {
             format!("{WARNING}{}{WARNING:#}", messages.join("; "))
         }
     };
-    format!("release  {release}\nsigned   {signed}\nage      {age}\nnewer    {newer}\nwrong    {wrong}")
+    let gate = status
+        .gate
+        .as_ref()
+        .map_or_else(String::new, |gate| format!("\n{}", gate.in_words()));
+    format!("release  {release}\nsigned   {signed}\nage      {age}\nnewer    {newer}\nwrong    {wrong}{gate}")
 }

@@ -38,6 +38,10 @@ pub(crate) struct Arguments {
     #[arg(long)]
     no_links: bool,
 
+    /// Leave the gate's approvals as they are: touchstone gate refresh makes them anew
+    #[arg(long)]
+    without_gate: bool,
+
     #[command(flatten)]
     network: NetworkArguments,
 }
@@ -62,6 +66,22 @@ struct Updated {
 }
 
 pub(crate) fn run(arguments: &Arguments, directory: &Path, output: Output) -> Result<ExitCode, Failure> {
+    let done = follow(arguments, directory, output);
+    if arguments.without_gate {
+        return done;
+    }
+    // Also when nothing was installed: somebody may have said that what is installed is bad.
+    match (done, super::gate::after_update(directory, output)) {
+        (Ok(_), Err(failure)) => Err(failure),
+        (Err(failure), Err(of_gate)) => {
+            super::gate::note_failure(&of_gate, output);
+            Err(failure)
+        }
+        (done, Ok(())) => done,
+    }
+}
+
+fn follow(arguments: &Arguments, directory: &Path, output: Output) -> Result<ExitCode, Failure> {
     let state = State::open(directory)?;
     let subscription = state.subscription()?;
     let now = clock::now(&state)?;

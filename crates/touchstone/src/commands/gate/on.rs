@@ -31,6 +31,10 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "GROUP")]
     developer_group: Option<String>,
 
+    /// Members of this group may have approved what is in the signed package set and in no list; "" for root alone
+    #[arg(long, value_name = "GROUP")]
+    request_group: Option<String>,
+
     /// Take this approved derivation although MD5 or SHA-1 fixes its output
     #[arg(long = "broken-hash", value_name = "DRV")]
     broken_hashes: Vec<StorePath>,
@@ -38,6 +42,14 @@ pub(super) struct Arguments {
     /// The SHA-256 of the get-env.sh of a version of Nix that is not known here
     #[arg(long = "develop-script", value_name = "SHA256")]
     develop_scripts: Vec<Sha256Digest>,
+
+    /// How long an evaluation on request may take
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    evaluation_seconds: Option<u64>,
+
+    /// How much memory it may use, in MiB
+    #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..=1_048_576))]
+    evaluation_memory: Option<u64>,
 
     /// A binary cache that may be asked for outputs of approved derivations; more of them to compare
     #[arg(long = "cache", value_name = "URL", requires = "builder_keys")]
@@ -144,6 +156,12 @@ fn change(settings: &mut Settings, arguments: &Arguments) {
     if let Some(group) = &arguments.developer_group {
         settings.developer_group = Some(group.clone()).filter(|group| !group.is_empty());
     }
+    if let Some(group) = &arguments.request_group {
+        settings.request_group = Some(group.clone()).filter(|group| !group.is_empty());
+    }
+    let limits = &mut settings.evaluation;
+    limits.seconds = arguments.evaluation_seconds.unwrap_or(limits.seconds);
+    limits.memory = arguments.evaluation_memory.unwrap_or(limits.memory);
     for path in &arguments.broken_hashes {
         settings.broken_hashes.push(path.base_name().to_owned());
     }

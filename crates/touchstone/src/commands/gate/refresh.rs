@@ -8,15 +8,18 @@ use fetcher::{Resource, Transport};
 use gate::{
     Place,
     approvals::Draft,
+    approver::{kept, request::Request},
     channel::{self, Approvable, ApproveError, WantedManifest},
 };
-use install::{MetadataFile, State, Subscription, verify::VerifyError};
+use install::{Generation, GenerationNumber, MetadataFile, State, Subscription, verify::VerifyError};
 use serde::Serialize;
 
 use super::{
-    environment,
+    approver, environment,
     left_out::{self, LeftOut},
-    nix, require_root,
+    nix,
+    requests::{self, Outcome},
+    require_root,
 };
 use crate::{
     clock,
@@ -31,14 +34,27 @@ const LONGEST: u64 = 512 << 20;
 /// Make the approvals anew from the releases that are installed, less what people found to be bad
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Every signature is checked again; nothing is taken over from the old approvals. Run it after touchstone update, also when
-that refused the newest release because somebody found it to be bad: then it takes back what that release approved.
+Every signature is checked again, and every request evaluated for the release that is installed; nothing is taken over from
+the old approvals. touchstone update does it too, also when it refused the newest release because somebody found it to be
+bad: then what that release approved is taken back.
 
 Example:
-  touchstone update; touchstone gate refresh")]
+  touchstone gate refresh")]
 pub(super) struct Arguments {
+    /// Do nothing, and say nothing, where the gate was never switched on
+    #[arg(long)]
+    if_on: bool,
+
     #[command(flatten)]
     network: NetworkArguments,
+}
+
+/// From where lists of derivations are had.
+pub(super) enum Lists<'a> {
+    /// From mirrors, where they are not kept.
+    Fetched(&'a NetworkArguments),
+    /// Only those that are kept: whoever answers questions asks no network.
+    Kept,
 }
 
 /// What is approved now.
@@ -51,6 +67,8 @@ pub(super) struct Approved {
     pub(super) without_derivations: Vec<u64>,
     /// Those that approve nothing, since somebody found them to be bad.
     pub(super) left_out: Vec<LeftOut>,
+    /// What became of what was asked for beside them.
+    pub(super) requests: Vec<Outcome>,
     /// How many things are approved.
     pub(super) approved: usize,
 }
@@ -58,36 +76,44 @@ pub(super) struct Approved {
 /// What the installed generations amount to, before any list of derivations is read.
 #[derive(Default)]
 struct Installed {
-    approvable: Vec<Approvable>,
+    approvable: Vec<(GenerationNumber, Approvable)>,
     left_out: Vec<LeftOut>,
     /// Why it is not known what people found to be bad.
     unknown: Option<ApproveError>,
 }
 
 pub(super) fn run(arguments: &Arguments, state: &Path, place: &Place, output: Output) -> Result<ExitCode, Failure> {
+    if arguments.if_on && !super::was_on(place) {
+        return Ok(ExitCode::SUCCESS);
+    }
     require_root("refresh")?;
     let system = nix::configuration()?.remove("system").unwrap_or_default();
-    let approved = approve_with(&arguments.network, state, place, &system, output)?;
+    let lists = Lists::Fetched(&arguments.network);
+    let approved = approve_with(&lists, state, place, &system, output, None)?;
     output.result(&approved, in_words);
     Ok(ExitCode::SUCCESS)
 }
 
 /// As the command does, with the network as it is by default.
 pub(super) fn approve(state: &Path, place: &Place, system: &str, output: Output) -> Result<Approved, Failure> {
-    approve_with(&NetworkArguments::default(), state, place, system, output)
+    let network = NetworkArguments::default();
+    approve_with(&Lists::Fetched(&network), state, place, system, output, None)
 }
 
-fn approve_with(
-    network: &NetworkArguments,
+/// Makes the approvals anew, with what is `asked` now if that may be approved; then it is kept.
+pub(super) fn approve_with(
+    lists: &Lists<'_>,
     state: &Path,
     place: &Place,
     system: &str,
     output: Output,
+    asked: Option<Request>,
 ) -> Result<Approved, Failure> {
     let state = State::open(state)?;
     let subscription = state.subscription()?;
     let now = clock::now(&state)?;
     place.create().map_err(|error| environment(error, "check the disk"))?;
+    let _alone = place.lock().map_err(|error| environment(error, "check the disk"))?;
     let Installed {
         approvable,
         left_out,
@@ -99,12 +125,13 @@ fn approve_with(
         releases: Vec::new(),
         without_derivations: Vec::new(),
         left_out,
+        requests: Vec::new(),
         approved: 0,
     };
     let mut incomplete = None;
-    for approvable in &approvable {
+    for (_, approvable) in &approvable {
         let manifest = approvable.manifest.as_ref();
-        let manifest = manifest.map(|wanted| manifest_bytes(wanted, &subscription, network, place, system));
+        let manifest = manifest.map(|wanted| manifest_bytes(wanted, &subscription, lists, place, system));
         let done = manifest
             .transpose()
             .and_then(|manifest| approve_one(approvable, manifest.as_deref(), system, &mut draft, &mut approved));
@@ -115,12 +142,24 @@ fn approve_with(
             Err(failure) => return Err(failure),
         }
     }
-    approved.approved = draft.len();
+    let current = state.current()?;
     let newest = approved.releases.iter().copied().max().unwrap_or(0);
-    draft
-        .write(place, channel::origin(&subscription, newest, now))
-        .map_err(|error| environment(error, "check the disk; the old approvals are still there"))?;
+    let write = |draft: &Draft| {
+        draft
+            .write(place, channel::origin(&subscription, newest, now))
+            .map_err(|error| environment(error, "check the disk; the old approvals are still there"))
+    };
+    if subtracts {
+        // What is bad is taken back at once; evaluating what was asked for takes its time.
+        write(&draft)?;
+    }
+    approved.requests = on_request(place, current.as_ref(), &approvable, system, asked, &mut draft, output)?;
+    approved.approved = draft.len();
+    write(&draft)?;
     left_out::write(place, &approved.left_out)?;
+    if let Lists::Fetched(_) = lists {
+        super::sources::place(current.as_ref(), &approvable, output);
+    }
     if let Some(error) = unknown {
         return Err(not_known(error, &state, &subscription));
     }
@@ -146,7 +185,7 @@ fn installed(
     let mut installed = Installed::default();
     for generation in state.generations()? {
         match channel::approvable(state, subscription, &generation, system, now) {
-            Ok(approvable) => installed.approvable.push(approvable),
+            Ok(approvable) => installed.approvable.push((generation.number(), approvable)),
             Err(ApproveError::Violated { release, by, manifest }) => {
                 installed.left_out.push(LeftOut::new(&release, &by, manifest.as_ref()));
             }
@@ -159,6 +198,35 @@ fn installed(
         }
     }
     Ok(installed)
+}
+
+/// Evaluates what was asked for, before and now. What is asked now is kept when it is approved.
+fn on_request(
+    place: &Place,
+    current: Option<&Generation>,
+    approvable: &[(GenerationNumber, Approvable)],
+    system: &str,
+    asked: Option<Request>,
+    draft: &mut Draft,
+    output: Output,
+) -> Result<Vec<Outcome>, Failure> {
+    let mut all = approver::kept_requests(place, output);
+    let asked_id = asked.as_ref().map(|request| request.question.wanted.id());
+    if let Some(request) = asked {
+        let full = "as root: touchstone gate requests --forget ID makes room";
+        all = kept::with(all, request).map_err(|error| environment(error, full))?;
+    }
+    let installed = current.and_then(|generation| {
+        let found = approvable.iter().find(|(number, _)| *number == generation.number());
+        found.map(|(_, approvable)| (generation, approvable.release()))
+    });
+    let outcomes = requests::approve(place, installed, system, &all, draft);
+    for (request, outcome) in all.iter().zip(&outcomes) {
+        if asked_id.as_ref() == Some(&outcome.id) && outcome.trouble.is_none() {
+            kept::keep(place, request).map_err(|error| environment(error, "check the disk"))?;
+        }
+    }
+    Ok(outcomes)
 }
 
 /// Nothing is approved; this says how that ends.
@@ -198,7 +266,7 @@ fn approve_one(
 fn manifest_bytes(
     wanted: &WantedManifest,
     subscription: &Subscription,
-    network: &NetworkArguments,
+    lists: &Lists<'_>,
     place: &Place,
     system: &str,
 ) -> Result<Vec<u8>, Failure> {
@@ -209,7 +277,18 @@ fn manifest_bytes(
     {
         return Ok(bytes);
     }
-    let bytes = fetch(wanted, subscription, &network.open(subscription)?, system)?;
+    let transports = match lists {
+        Lists::Fetched(network) => network.open(subscription)?,
+        Lists::Kept => {
+            let error = NoManifest {
+                name: wanted.name.clone(),
+                failed: "it is not here".to_owned(),
+            };
+            let next = "as root: touchstone gate refresh fetches it; then ask again";
+            return Err(Failure::new(Kind::Environment, "no-manifest", error, next));
+        }
+    };
+    let bytes = fetch(wanted, subscription, &transports, system)?;
     fs::create_dir_all(&directory).map_err(|error| environment(error, "check the disk"))?;
     place
         .replace(&kept, 0o644, |file| io::Write::write_all(file, &bytes))
@@ -269,6 +348,7 @@ pub(super) fn in_words(approved: &Approved) -> String {
         releases,
         without_derivations,
         left_out,
+        requests,
         approved,
     } = approved;
     let list = |numbers: &[u64]| numbers.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
@@ -282,6 +362,9 @@ pub(super) fn in_words(approved: &Approved) -> String {
             "\nrelease {} lists no derivations for this machine: its channel can be unpacked, but nothing of it can be built",
             list(without_derivations)
         );
+    }
+    for outcome in requests {
+        text += &format!("\n{}", requests::in_words(outcome));
     }
     for left_out in left_out {
         text += &format!(

@@ -10,9 +10,10 @@ use gate::{
 };
 use serde::Serialize;
 
+use super::left_out::{self, LeftOut};
 use crate::{
     failure::Failure,
-    output::{Output, chain},
+    output::{Output, WARNING, chain},
 };
 
 /// Show what is approved, and the last refusals (as root)
@@ -32,6 +33,8 @@ struct Status {
     release: Option<u64>,
     approved: Option<u64>,
     wrong: Option<String>,
+    /// Releases that approve nothing, since somebody found them to be bad.
+    left_out: Vec<LeftOut>,
     refusals: Vec<Entry>,
     /// Whether the log of refusals could be read: it is root's.
     refusals_known: bool,
@@ -44,6 +47,7 @@ pub(super) fn run(arguments: &Arguments, place: &Place, output: Output) -> Resul
         release: approvals.as_ref().ok().map(|approvals| approvals.origin().release),
         approved: approvals.as_ref().ok().map(Approvals::count),
         wrong: approvals.as_ref().err().map(|error| chain(error).join(": ")),
+        left_out: left_out::read(place),
         refusals_known: known.is_ok(),
         refusals: known.unwrap_or_default(),
     };
@@ -56,6 +60,13 @@ fn in_words(status: &Status) -> String {
         (None, Some(release), Some(count)) => format!("approved  {count} things, up to release {release}"),
         (wrong, ..) => format!("approved  nothing: {}", wrong.as_deref().unwrap_or("not known")),
     };
+    for left_out in &status.left_out {
+        text += &format!(
+            "\nbad       {WARNING}{}{WARNING:#}\n          next: {}",
+            left_out.in_words(),
+            left_out.next()
+        );
+    }
     if !status.refusals_known {
         return text + "\nrefused   not known: the log is root's (sudo touchstone gate status)";
     }

@@ -78,6 +78,12 @@ pub(super) fn run(arguments: &Arguments, place: &Place, output: Output) -> Resul
     })
 }
 
+/// Whether a derivation and all that it needs passes.
+pub(super) fn passes(judge: &Judge, top: &StorePath) -> bool {
+    let why = explain(judge, top);
+    why.refused == 0
+}
+
 fn explain(judge: &Judge, top: &StorePath) -> Why {
     let mut why = Why {
         derivation: top.to_string(),
