@@ -6,12 +6,19 @@ let
   lib = import (base + "/lib");
 
   # What real NixOS has beside.
-  surroundings = {
-    options.nix.settings = lib.mkOption {
+  anything =
+    description:
+    lib.mkOption {
       type = lib.types.attrsOf lib.types.anything;
       default = { };
-      description = "Settings of Nix.";
+      inherit description;
     };
+  surroundings.options = {
+    nix.settings = anything "Settings of Nix.";
+    systemd.sockets = anything "Sockets.";
+    systemd.timers = anything "Timers.";
+    users.users = anything "Users.";
+    users.groups = anything "Groups.";
   };
 
   eval = import (base + "/nixos/lib/eval-config.nix") {
@@ -43,5 +50,10 @@ in
   services = lib.mapAttrs (_: service: service.serviceConfig.ExecStart or [ ]) (
     lib.filterAttrs (name: _: lib.hasPrefix "touchstone" name) eval.config.systemd.services
   );
+  stops = lib.mapAttrs (_: service: service.serviceConfig.ExecStopPost or "") (
+    lib.filterAttrs (name: _: lib.hasPrefix "touchstone" name) eval.config.systemd.services
+  );
+  inherit (eval.config.systemd) sockets timers;
+  inherit (eval.config.users) users;
   withoutDescription = described eval.options.services.touchstone;
 }

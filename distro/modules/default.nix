@@ -25,11 +25,17 @@ let
     ]
   );
 
+  # Nix is the system's.
+  systemPath = "PATH=/run/current-system/sw/bin";
+
   # Everything but nix.conf, which is this module's.
   gateOn = lib.concatStringsSep " " (
     [ "${touchstone} gate on --without-nix-conf" ]
     ++ [ "--hook ${cfg.package}/bin/touchstone-hook" ]
     ++ [ "--developer-group '${if cfg.gate.developerGroup == null then "" else cfg.gate.developerGroup}'" ]
+    ++ [ "--request-group '${if cfg.gate.requestGroup == null then "" else cfg.gate.requestGroup}'" ]
+    ++ [ "--evaluation-seconds ${toString cfg.gate.evaluation.seconds}" ]
+    ++ [ "--evaluation-memory ${toString cfg.gate.evaluation.memory}" ]
     ++ map (path: "--broken-hash ${path}") cfg.gate.brokenHashes
     ++ map (digest: "--develop-script ${digest}") cfg.gate.developScripts
   );
@@ -100,6 +106,27 @@ in
         description = "A group whose members may build anything in the sandbox. Nothing that they build is approved.";
       };
 
+      requestGroup = lib.mkOption {
+        type = lib.types.nullOr lib.types.str;
+        default = null;
+        example = "users";
+        description = "A group whose members may have approved what is in the signed package set and in no list. Root always may.";
+      };
+
+      evaluation = {
+        seconds = lib.mkOption {
+          type = lib.types.int;
+          default = 300;
+          description = "How long an evaluation on request may take.";
+        };
+
+        memory = lib.mkOption {
+          type = lib.types.int;
+          default = 8192;
+          description = "How much memory an evaluation on request may use, in MiB.";
+        };
+      };
+
       brokenHashes = lib.mkOption {
         type = lib.types.listOf lib.types.str;
         default = [ ];
@@ -133,7 +160,7 @@ in
         message = "services.touchstone.floorRelease must be at least 1, found ${toString cfg.floorRelease}";
       }
       {
-        assertion = lib.hasPrefix "/" cfg.stateDir;
+        assertion = builtins.substring 0 1 cfg.stateDir == "/";
         message = "services.touchstone.stateDir must be an absolute path, found \"${cfg.stateDir}\"";
       }
       {
@@ -147,7 +174,20 @@ in
         message = "services.touchstone.gate.developerGroup is no name of a group: \"${toString cfg.gate.developerGroup}\"";
       }
       {
-        assertion = lib.all (lib.hasSuffix ".drv") cfg.gate.brokenHashes;
+        assertion =
+          cfg.gate.requestGroup == null || builtins.match "[a-z_][a-z0-9_-]*" cfg.gate.requestGroup != null;
+        message = "services.touchstone.gate.requestGroup is no name of a group: \"${toString cfg.gate.requestGroup}\"";
+      }
+      {
+        assertion = cfg.gate.evaluation.seconds >= 1;
+        message = "services.touchstone.gate.evaluation.seconds must be at least 1, found ${toString cfg.gate.evaluation.seconds}";
+      }
+      {
+        assertion = cfg.gate.evaluation.memory >= 64;
+        message = "services.touchstone.gate.evaluation.memory must be at least 64 MiB, found ${toString cfg.gate.evaluation.memory}";
+      }
+      {
+        assertion = lib.all (path: builtins.match ".*[.]drv" path != null) cfg.gate.brokenHashes;
         message = "services.touchstone.gate.brokenHashes must be base names that end in .drv";
       }
       {
@@ -170,6 +210,25 @@ in
       accept-flake-config = lib.mkForce false;
     };
 
+    # Who evaluates what is asked for, and does nothing else.
+    users.users.touchstone-eval = lib.mkIf cfg.gate.enable {
+      isSystemUser = true;
+      group = "touchstone-eval";
+      description = "Evaluates for the gate";
+    };
+    users.groups.touchstone-eval = lib.mkIf cfg.gate.enable { };
+
+    systemd.sockets.touchstone-approver = lib.mkIf cfg.gate.enable {
+      description = "The approver of the gate listens";
+      wantedBy = [ "sockets.target" ];
+      socketConfig = {
+        ListenStream = "${gate}/approver.socket";
+        SocketMode = "0666";
+        Accept = true;
+        MaxConnections = 8;
+      };
+    };
+
     systemd.services = lib.mkMerge [
       {
         touchstone-update = {
@@ -179,8 +238,11 @@ in
             Type = "oneshot";
             ExecStart = [
               subscribe
-              "${touchstone} update"
+              "${touchstone} update --without-gate"
             ];
+            # Whatever came of the update, and outside of its sandbox.
+            ExecStopPost = "+${touchstone} gate refresh --if-on";
+            Environment = systemPath;
             NoNewPrivileges = true;
             PrivateTmp = true;
             ProtectHome = true;
@@ -201,10 +263,40 @@ in
               gateOn
               "${touchstone} gate check"
             ];
+            Environment = systemPath;
             NoNewPrivileges = true;
+          };
+        };
+        "touchstone-approver@" = {
+          description = "The approver of the gate answers";
+          serviceConfig = {
+            ExecStart = "${touchstone} gate approver --once";
+            Environment = systemPath;
+            StandardInput = "socket";
+            StandardOutput = "journal";
+            PrivateNetwork = true;
+            PrivateTmp = true;
+            PrivateDevices = true;
+            ProtectSystem = "strict";
+            ReadWritePaths = [ cfg.stateDir ];
+            ProtectHome = "read-only";
+            MemoryMax = "${toString (cfg.gate.evaluation.memory + 4096)}M";
+            TasksMax = 1024;
           };
         };
       })
     ];
+
+    # Every few hours, at another minute on every machine.
+    systemd.timers.touchstone-update = {
+      description = "Follow the signed channel, every few hours";
+      wantedBy = [ "timers.target" ];
+      timerConfig = {
+        OnBootSec = "5min";
+        OnUnitActiveSec = "4h";
+        RandomizedDelaySec = "30min";
+        Persistent = true;
+      };
+    };
   };
 }
