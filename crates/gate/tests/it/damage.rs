@@ -1,6 +1,13 @@
 //! Whatever is in doubt, nothing is built.
 
-use std::{fs, io::Write as _, os::unix::fs::PermissionsExt as _};
+use std::{
+    fs,
+    io::Write as _,
+    os::unix::fs::PermissionsExt as _,
+    path::Path,
+    sync::atomic::{AtomicBool, Ordering},
+    time::{Duration, Instant},
+};
 
 use gate::{approvals::Draft, judge::Judge};
 
@@ -88,19 +95,36 @@ fn refuses_when_the_hook_is_missing_not_executable_or_killed() {
         assert_ne!(machine.build(&good).code, Some(0), "not executable");
         fs::set_permissions(&hook, fs::Permissions::from_mode(0o755)).unwrap();
         assert_ne!(machine.build(&good).code, Some(0), "killed");
-        // Slow is only slow.
-        fs::remove_file(&hook).unwrap();
-        let slow = format!(
-            "#!/bin/sh\nbusybox sleep 1\nexec {} \"$@\"\n",
-            machine.path("gate/x/pre-build-hook").display()
-        );
-        fs::write(&hook, slow).unwrap();
-        fs::set_permissions(&hook, fs::Permissions::from_mode(0o755)).unwrap();
-        assert_ne!(
-            machine.build(&good).code,
-            Some(0),
-            "a hook that is not there behind a slow one"
-        );
+        // Behind a slow one that is not there, nothing is built either.
+        let slow = |program: &Path| format!("#!/bin/sh\nbusybox sleep 1\nexec {} \"$@\"\n", program.display());
+        let put = |text: &str| {
+            fs::remove_file(&hook).unwrap();
+            fs::write(&hook, text).unwrap();
+            fs::set_permissions(&hook, fs::Permissions::from_mode(0o755)).unwrap();
+        };
+        put(&slow(&machine.path("gate/x/pre-build-hook")));
+        assert_ne!(machine.build(&good).code, Some(0), "missing behind a slow one");
+        // Slow is only slow: it is waited for, and its word counts, whatever it is.
+        let beside = machine.path("gate/beside");
+        fs::create_dir_all(&beside).unwrap();
+        for name in ["approvals", "settings.json"] {
+            fs::copy(machine.place.directory().join(name), beside.join(name)).unwrap();
+        }
+        fs::copy(&aside, beside.join("pre-build-hook")).unwrap();
+        put(&slow(&beside.join("pre-build-hook")));
+        let bad = machine.instantiate(&Machine::plain("bad", ""));
+        let start = Instant::now();
+        machine.build(&bad).refused_by_hook();
+        assert!(start.elapsed() >= Duration::from_secs(1));
+        machine.build(&good).ok();
+        machine
+            .nix(&[
+                "nix-store",
+                "--delete",
+                "--ignore-liveness",
+                &machine.nix(&["nix-store", "-q", "--outputs", &good]).ok(),
+            ])
+            .ok();
         fs::rename(&aside, &hook).unwrap();
         machine.build(&good).ok();
     });
@@ -195,29 +219,35 @@ fn refuses_outputs_whose_paths_nobody_knows_before_the_build() {
 #[test]
 fn approvals_that_change_while_builds_run_are_the_old_or_the_new_ones() {
     on_each(|machine| {
-        let good = machine.instantiate(&Machine::plain("good", ""));
-        let mut draft = machine.draft(&[&good]);
+        let instantiate = |name: String| machine.instantiate(&Machine::plain(&name, ""));
+        let good: Vec<String> = (0..4).map(|number| instantiate(format!("good{number}"))).collect();
+        let bad = instantiate("bad".to_owned());
+        let good: Vec<&str> = good.iter().map(String::as_str).collect();
+        let small = machine.draft(&good);
+        let mut large = small.clone();
         for number in 0..20_000_u32 {
-            draft.approve(gate::Fact::Tarball(nixstore::Sha256Digest::of(number.to_le_bytes())));
+            large.approve(gate::Fact::Tarball(nixstore::Sha256Digest::of(number.to_le_bytes())));
         }
-        let small = machine.draft(&[&good]);
-        machine.approve_files(&small);
-        let path = store_path(&good);
+        let done = AtomicBool::new(false);
         std::thread::scope(|scope| {
             let writer = scope.spawn(|| {
-                for _ in 0..20 {
-                    machine.approve_files(&draft);
-                    machine.approve_files(&small);
+                let mut written = 0;
+                while !done.load(Ordering::Relaxed) {
+                    machine.approve_files(if written % 2 == 0 { &large } else { &small });
+                    written += 1;
                 }
+                written
             });
-            let mut judged = 0;
-            while !writer.is_finished() {
-                let judge = Judge::open(&machine.place, machine.store()).unwrap();
-                judge.derivation(&path).unwrap();
-                judged += 1;
+            let ran: Vec<_> = good.iter().map(|path| machine.build(path)).collect();
+            let refused = machine.build(&bad);
+            done.store(true, Ordering::Relaxed);
+            assert!(writer.join().unwrap() > 10);
+            for ran in ran {
+                ran.ok();
             }
-            assert!(judged > 20, "{judged}");
+            refused.refused_by_hook();
         });
+        assert_eq!(machine.last_refusal().0, "not-approved");
     });
 }
 

@@ -3,7 +3,7 @@
 use std::{
     fs,
     io::{BufRead as _, BufReader, Read as _, Write as _},
-    net::TcpListener,
+    net::{TcpListener, TcpStream},
     path::PathBuf,
     process::{Child, Command, Stdio},
     thread,
@@ -103,8 +103,13 @@ impl<'a> Builders<'a> {
             .collect()
     }
 
-    /// Starts the substituter.
+    /// Starts the substituter, which knows all builders.
     fn serve(&self, needed: usize, caches: Vec<String>) -> Serving<'_> {
+        self.serve_of(needed, self.count, caches)
+    }
+
+    /// Starts the substituter, which knows the first `builders`.
+    fn serve_of(&self, needed: usize, builders: u8, caches: Vec<String>) -> Serving<'_> {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let listen = listener.local_addr().unwrap().to_string();
         drop(listener);
@@ -112,10 +117,8 @@ impl<'a> Builders<'a> {
             listen: listen.clone(),
             needed,
             caches,
-            keys: (1..=self.count)
-                .map(|number| key(number).public().to_string())
-                .collect(),
-            patience: 3000,
+            keys: (1..=builders).map(|number| key(number).public().to_string()).collect(),
+            patience: 1500,
         };
         let text = serde_json::to_vec(&configuration).unwrap();
         let place = &self.machine.place;
@@ -161,6 +164,21 @@ struct Serving<'a> {
 }
 
 impl Serving<'_> {
+    /// What it answers when Nix asks whether it has the package.
+    fn answers(&self) -> String {
+        let address = self.url.strip_prefix("http://").unwrap();
+        let mut stream = TcpStream::connect(address).unwrap();
+        write!(
+            stream,
+            "GET /{}.narinfo HTTP/1.1\r\nHost: x\r\n\r\n",
+            self.builders.digest
+        )
+        .unwrap();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).unwrap();
+        text
+    }
+
     /// Has Nix substitute the package, which cannot be built since the daemon may not build.
     fn substitute(&self) -> Ran {
         let machine = self.builders.machine;
@@ -205,6 +223,75 @@ fn what_enough_builders_agree_on_is_given_and_only_of_approved_derivations() {
             builders.serve(needed, builders.urls()).refuses();
         }
     });
+}
+
+#[test]
+fn one_fault_of_each_kind_in_every_quorum_from_one_of_one_to_three_of_five() {
+    let Some(machine) = Machine::new("nix226") else { return };
+    let builders = Builders::new(&machine, 5);
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let slow = format!("http://{}", silent.local_addr().unwrap());
+    thread::spawn(move || {
+        let mut held = Vec::new();
+        for stream in silent.incoming() {
+            held.push(stream);
+        }
+    });
+    let honest: Vec<String> = (1..=5)
+        .map(|number| fs::read_to_string(builders.narinfo(number)).unwrap())
+        .collect();
+    let hash = |text: &str| {
+        text.lines()
+            .find(|line| line.starts_with("NarHash:"))
+            .unwrap()
+            .to_owned()
+    };
+    let expected = hash(&honest[0]);
+    for count in 1..=5_u8 {
+        let at = usize::from(count) - 1;
+        for needed in 1..=count.min(3) {
+            let given = |caches: Vec<String>, lied: bool| {
+                let answer = builders.serve_of(needed.into(), count, caches).answers();
+                let given = answer.starts_with("HTTP/1.1 200");
+                // Where one builder is enough, the owner believes each of them.
+                assert!(
+                    !given || (lied && needed == 1) || hash(&answer) == expected,
+                    "{needed} of {count}: {answer}"
+                );
+                given
+            };
+            let caches = || builders.urls()[..count.into()].to_vec();
+            let with = |url: &str| {
+                let mut caches = caches();
+                url.clone_into(&mut caches[at]);
+                caches
+            };
+            let enough = needed < count;
+            assert!(given(caches(), false), "{needed} of {count}, all well");
+            assert_eq!(
+                given(with("http://127.0.0.1:9"), false),
+                enough,
+                "{needed} of {count}, one down"
+            );
+            assert_eq!(given(with(&slow), false), enough, "{needed} of {count}, one slow");
+            // The last has the signature of the first, well copied; of one builder there is nobody else's.
+            if count > 1 {
+                fs::write(builders.narinfo(count), &honest[0]).unwrap();
+                assert_eq!(given(caches(), false), enough, "{needed} of {count}, one replaying");
+            }
+            builders.edit(count, |info| {
+                info.nar.size += 8;
+                info.nar.sha256 = nixstore::Sha256Digest::of("another archive");
+                info.signatures = vec![key(count).sign(info.fingerprint().as_bytes())];
+            });
+            let outvoted = given(caches(), true);
+            assert!(
+                needed == 1 || outvoted == enough,
+                "{needed} of {count}, one lying: {outvoted}"
+            );
+            fs::write(builders.narinfo(count), &honest[at]).unwrap();
+        }
+    }
 }
 
 #[test]
