@@ -1,23 +1,38 @@
-//! What the gate costs: a lookup in a million approvals, the hook as a process, and a build with and without it.
+//! What the gate costs: a lookup in a million approvals, the hook as a process, builds with and without it, and what comes
+//! from a cache through the substituter.
 //!
 //!   cargo xtask bench gate
 
 use std::{
     env, fs,
+    io::{BufRead as _, BufReader, Write as _},
+    net::{TcpListener, TcpStream},
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::{Child, Command, Stdio},
+    thread,
+    time::Duration,
 };
 
 use gate::{
     Approvals, Fact, Place, Settings,
     approvals::{Draft, Origin},
 };
-use nixstore::Sha256Digest;
+use nixstore::{Sha256Digest, key::SecretKey};
 use testkit::bench::{self, Row};
 
 const MILLION: u32 = 1_000_000;
-const BUILDS: usize = 20;
+/// Builds that do nothing: what is left is Nix's own cost and the hook's.
+const TRIVIAL: usize = 20;
+
+/// Builds that take a while, as builds do.
+const WORKING: usize = 100;
+
+/// How long each of them sleeps, in seconds.
+const WORK: &str = "0.2";
+
+/// How often the hook is called in a row.
+const CALLS: u32 = 200;
 
 fn main() {
     let mut rows = Vec::new();
@@ -53,15 +68,22 @@ fn main() {
         seconds * 1e6 / f64::from(lookups),
     ));
 
-    match hook() {
+    match beside("touchstone-hook") {
         Some(hook) => {
             fs::copy(&hook, place.hook()).expect("the hook");
-            processes(&place, &mut rows);
             for version in ["nix28", "nix226"] {
-                builds(&place, version, home.path(), &mut rows);
+                if let Some(nix) = Nix::new(version, home.path()) {
+                    calls(&place, &nix, &mut rows);
+                    builds(&place, &nix, &mut rows);
+                }
             }
         }
         None => eprintln!("missing: touchstone-hook (cargo build --release -p gate)"),
+    }
+    match (beside("touchstone"), Nix::new("nix226", home.path())) {
+        (Some(touchstone), Some(nix)) => substitution(&place, &touchstone, &nix, home.path(), &mut rows),
+        (None, _) => eprintln!("missing: touchstone (cargo build --release -p touchstone)"),
+        (_, None) => {}
     }
     bench::print(&rows);
 }
@@ -70,63 +92,66 @@ fn tarball(number: u32) -> Sha256Digest {
     Sha256Digest::of(number.to_le_bytes())
 }
 
-/// The hook, built beside this program.
-fn hook() -> Option<PathBuf> {
+/// A program that was built beside this one.
+fn beside(name: &str) -> Option<PathBuf> {
     let program = env::current_exe().ok()?;
-    let hook = program.parent()?.parent()?.join("touchstone-hook");
-    hook.is_file().then_some(hook)
+    let found = program.parent()?.parent()?.join(name);
+    found.is_file().then_some(found)
 }
 
-/// The hook as a process that refuses, beside a program that does nothing.
-fn processes(place: &Place, rows: &mut Vec<Row>) {
-    let run = |program: &Path| {
-        let mut command = Command::new(program);
-        command
-            .arg("/nix/store/xw5w6c0dwrllq3d21c1ndaibbk5jwcpa-nixpkgs.drv")
-            .stderr(Stdio::null());
-        command.status().expect("a process");
-    };
-    let ours = bench::best_of(50, || run(&place.hook()));
-    let nothing = bench::best_of(50, || run(Path::new("/bin/true")));
-    rows.push(Row::cost("hook as a process", "ms", ours * 1e3).against("/bin/true", nothing * 1e3));
+/// A version of Nix with a store of its own.
+struct Nix {
+    version: &'static str,
+    wrapper: PathBuf,
+    home: PathBuf,
 }
 
-/// The same builds with the hook, with a hook that does nothing, and with none.
-fn builds(place: &Place, version: &str, home: &Path, rows: &mut Vec<Row>) {
-    let tools = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/nix");
-    let wrapper = tools.join(version);
-    if !wrapper.is_file() {
-        eprintln!("missing: {} (cargo xtask setup)", wrapper.display());
-        return;
+impl Nix {
+    fn new(version: &'static str, home: &Path) -> Option<Self> {
+        let wrapper = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("../../target/nix")
+            .join(version);
+        if !wrapper.is_file() {
+            eprintln!("missing: {} (cargo xtask setup)", wrapper.display());
+            return None;
+        }
+        Some(Self {
+            version,
+            wrapper,
+            home: home.join("nix"),
+        })
     }
-    let nix = |line: &[&str], hook: &str| {
-        let mut command = Command::new(&wrapper);
+
+    fn run(&self, line: &[&str], configuration: &str) -> String {
+        let mut command = Command::new(&self.wrapper);
         command
-            .env("TOUCHSTONE_NIX_HOME", home.join("nix"))
-            .env("NIX_CONFIG", format!("pre-build-hook = {hook}\nmax-jobs = 1\n"))
+            .env("TOUCHSTONE_NIX_HOME", &self.home)
+            .env("NIX_CONFIG", configuration)
             .args(line)
             .stdin(Stdio::null());
         let output = command.output().expect("nix starts");
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8_lossy(&output.stdout).into_owned()
-    };
-    let expression = |kind: &str| {
-        format!(
-            "builtins.genList (n: derivation {{ name = \"{kind}-${{toString n}}\"; system = \"x86_64-linux\"; builder = \"/bin/sh\"; \
-             args = [ \"-c\" \"echo > $out\" ]; }}) {BUILDS}"
-        )
-    };
-    let round = |number: usize, hook: &str, name: &str| {
-        let kind = format!("{name}-{number}");
-        let derivations = nix(&["nix-instantiate", "-E", &expression(&kind)], "");
-        let derivations: Vec<&str> = derivations.lines().collect();
+        assert!(
+            output.status.success(),
+            "{line:?}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    }
+
+    /// So many derivations, approved and nothing else.
+    fn approved(&self, place: &Place, name: &str, count: usize, script: &str) -> Vec<String> {
+        let expression = format!(
+            "builtins.genList (n: derivation {{ name = \"{name}-${{toString n}}\"; system = \"x86_64-linux\"; builder = \"/bin/sh\"; \
+             args = [ \"-c\" \"{script}\" ]; }}) {count}"
+        );
+        let printed = self.run(&["nix-instantiate", "-E", &expression], "");
+        let derivations: Vec<String> = printed.lines().map(str::to_owned).collect();
         let mut draft = Draft::default();
         for path in &derivations {
             let base = path.rsplit('/').next().expect("a name");
-            let file = home.join("nix").join(version).join("nix/store").join(base);
-            let bytes = fs::read(file).expect("a derivation");
-            let name = base[33..].strip_suffix(".drv").expect("a derivation");
-            draft.approve(Fact::Derivation(name, Sha256Digest::of(bytes)));
+            let bytes = fs::read(self.home.join(self.version).join("nix/store").join(base)).expect("a derivation");
+            let derivation = nixstore::Derivation::parse(&bytes).expect("a derivation");
+            draft.approve_derivation(base[33..].strip_suffix(".drv").expect("a derivation"), &derivation);
         }
         let origin = Origin {
             chain: tarball(0),
@@ -134,18 +159,225 @@ fn builds(place: &Place, version: &str, home: &Path, rows: &mut Vec<Row>) {
             time: 1,
         };
         draft.write(place, origin).expect("approvals");
-        let mut line = vec!["nix-store", "--realise"];
-        line.extend(&derivations);
-        bench::time(|| nix(&line, hook)).1 * 1e3 / f64::from(u32::try_from(BUILDS).expect("few"))
-    };
-    let hook = place.hook().display().to_string();
-    let (mut ours, mut without) = (f64::INFINITY, f64::INFINITY);
-    for number in 0..3 {
-        without = without.min(round(number, "", "none"));
-        ours = ours.min(round(number, &hook, "ours"));
+        derivations
     }
-    rows.push(
-        Row::cost(format!("a trivial build with the hook, {version}"), "ms", ours)
-            .against("the same build without a hook", without),
-    );
+}
+
+/// The hook as a process that lets a build pass, beside a program that does nothing.
+fn calls(place: &Place, nix: &Nix, rows: &mut Vec<Row>) {
+    let derivation = &nix.approved(place, "called", 1, "echo > $out")[0];
+    let often = |program: &str| {
+        let script = format!("i=0; while [ $i -lt {CALLS} ]; do {program} || exit 1; i=$((i+1)); done");
+        bench::best_of(3, || drop(nix.run(&["sh", "-c", &script], ""))) * 1e3 / f64::from(CALLS)
+    };
+    let ours = often(&format!("{} {derivation}", place.hook().display()));
+    // Not the shell's own word.
+    let nothing = often("/usr/bin/nix-store --version >/dev/null");
+    let empty = often("/bin/busybox true");
+    let job = format!("the hook lets a build pass, as a process, {}", nix.version);
+    rows.push(Row::cost(job.clone(), "ms", ours).against("/bin/busybox true", empty));
+    rows.push(Row::cost(job, "ms", ours).against("nix-store --version", nothing));
+}
+
+/// The same builds with the hook and without.
+fn builds(place: &Place, nix: &Nix, rows: &mut Vec<Row>) {
+    let hook = place.hook().display().to_string();
+    let mut measure = |job: &str, count: usize, script: &str, rounds: u32| {
+        let round = |number: u32, hook: &str, name: &str| {
+            let kind = format!("{name}-{count}-{number}");
+            let derivations = nix.approved(place, &kind, count, script);
+            let mut line = vec!["nix-store", "--realise"];
+            line.extend(derivations.iter().map(String::as_str));
+            let configuration = format!("pre-build-hook = {hook}\nmax-jobs = 1\n");
+            bench::time(|| nix.run(&line, &configuration)).1
+        };
+        let (mut ours, mut without) = (f64::INFINITY, f64::INFINITY);
+        for number in 0..rounds {
+            without = without.min(round(number, "", "none"));
+            ours = ours.min(round(number, &hook, "ours"));
+        }
+        let each = f64::from(u32::try_from(count).expect("few"));
+        rows.push(
+            Row::cost(
+                format!("{job} with the hook, each, {}", nix.version),
+                "ms",
+                ours * 1e3 / each,
+            )
+            .against("the same without a hook", without * 1e3 / each),
+        );
+        eprintln!(
+            "{job}, {}: the hook takes {:.2} ms of each, {:.2} % of all",
+            nix.version,
+            (ours - without) * 1e3 / each,
+            (ours - without) * 100.0 / without
+        );
+    };
+    measure("a trivial build", TRIVIAL, "echo > $out", 5);
+    let script = format!("busybox sleep {WORK}; echo > $out");
+    measure(&format!("a build of {WORK} s"), WORKING, &script, 2);
+}
+
+/// One large archive and many small ones, through the substituter and from the cache itself.
+fn substitution(place: &Place, touchstone: &Path, nix: &Nix, home: &Path, rows: &mut Vec<Row>) {
+    let builder = SecretKey::from_seed("builder-1", &[1; 32]);
+    let secret = home.join("builder.key");
+    fs::write(&secret, builder.to_secret_text()).expect("a key");
+    let cache = home.join("site/cache");
+    fs::create_dir_all(&cache).expect("a directory");
+    let Some(server) = Serving::start(&home.join("site")) else {
+        eprintln!("missing: python3, which serves the cache");
+        return;
+    };
+    let url = format!("{}/cache", server.url);
+    let build = |name: &str, count: usize, script: &str, compression: &str| {
+        let derivations = nix.approved(place, name, count, script);
+        let mut line = vec!["nix-store", "--realise"];
+        line.extend(derivations.iter().map(String::as_str));
+        let outputs: Vec<String> = nix.run(&line, "max-jobs = 2\n").lines().map(str::to_owned).collect();
+        let to = format!(
+            "file://{}?compression={compression}&secret-key={}",
+            cache.display(),
+            secret.display()
+        );
+        let mut line = vec![
+            "nix",
+            "--extra-experimental-features",
+            "nix-command",
+            "copy",
+            "--to",
+            &to,
+        ];
+        line.extend(outputs.iter().map(String::as_str));
+        nix.run(&line, "");
+        outputs
+    };
+    for (job, count, script, compression) in [
+        (
+            "one archive of 64 MiB, not compressed",
+            1,
+            "busybox head -c 67108864 /dev/urandom > $out",
+            "none",
+        ),
+        (
+            "one archive of 64 MiB, zstd",
+            1,
+            "busybox head -c 67108864 /dev/urandom > $out",
+            "zstd",
+        ),
+        (
+            "one archive of 64 MiB of text, xz",
+            1,
+            "busybox yes 'a line of text' | busybox head -c 67108864 > $out",
+            "xz",
+        ),
+        ("100 small archives, xz", 100, "echo $name > $out", "xz"),
+    ] {
+        let outputs = build(
+            &format!("substituted-{compression}-{count}"),
+            count,
+            script,
+            compression,
+        );
+        let substituter = Substituting::start(place, touchstone, &url, &builder.public().to_string());
+        let mut line = vec!["nix-store", "--realise"];
+        line.extend(outputs.iter().map(String::as_str));
+        let mut delete = vec!["nix-store", "--delete", "--ignore-liveness"];
+        delete.extend(outputs.iter().map(String::as_str));
+        let take = |url: &str, key: &str| {
+            nix.run(&delete, "");
+            let configuration = format!(
+                "substituters = {url}\ntrusted-public-keys = {key}\nmax-jobs = 0\nnarinfo-cache-negative-ttl = 0\nnarinfo-cache-positive-ttl = 0\n"
+            );
+            bench::time(|| nix.run(&line, &configuration)).1
+        };
+        let (mut ours, mut direct) = (f64::INFINITY, f64::INFINITY);
+        for _ in 0..4 {
+            direct = direct.min(take(&url, &builder.public().to_string()));
+            ours = ours.min(take(&substituter.url, &substituter.key));
+        }
+        rows.push(Row::cost(format!("substitute {job}"), "s", ours).against("from the cache itself", direct));
+        nix.run(&delete, "");
+    }
+}
+
+/// A cache on the web, as far as the loopback interface.
+struct Serving {
+    process: Child,
+    url: String,
+}
+
+impl Serving {
+    fn start(directory: &Path) -> Option<Self> {
+        let port = free_port();
+        let mut command = Command::new("python3");
+        command
+            .args(["-m", "http.server", "--bind", "127.0.0.1", "--directory"])
+            .arg(directory)
+            .arg(port.to_string());
+        let process = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().ok()?;
+        while TcpStream::connect(("127.0.0.1", port)).is_err() {
+            thread::sleep(Duration::from_millis(20));
+        }
+        let url = format!("http://127.0.0.1:{port}");
+        Some(Self { process, url })
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    listener.local_addr().expect("an address").port()
+}
+
+/// The substituter, running.
+struct Substituting {
+    process: Child,
+    url: String,
+    key: String,
+}
+
+impl Substituting {
+    fn start(place: &Place, touchstone: &Path, cache: &str, key: &str) -> Self {
+        let listen = format!("127.0.0.1:{}", free_port());
+        let configuration = serde_json::json!({
+            "listen": listen, "needed": 1, "caches": [cache], "keys": [key], "patience": 10_000,
+        });
+        let text = configuration.to_string();
+        place
+            .replace(&place.directory().join("substituter.json"), 0o644, |file| {
+                file.write_all(text.as_bytes())
+            })
+            .expect("a configuration");
+        let state = place.directory().parent().expect("a state directory");
+        let mut command = Command::new(touchstone);
+        command
+            .args(["--format", "json", "--state"])
+            .arg(state)
+            .args(["gate", "serve"]);
+        let mut process = command.stdout(Stdio::piped()).spawn().expect("touchstone starts");
+        let mut line = String::new();
+        BufReader::new(process.stdout.take().expect("its output"))
+            .read_line(&mut line)
+            .expect("a line");
+        let said: serde_json::Value = serde_json::from_str(&line).expect("where it listens");
+        let word = |name: &str| said[name].as_str().expect("a word").to_owned();
+        Self {
+            process,
+            url: word("url"),
+            key: word("key"),
+        }
+    }
+}
+
+impl Drop for Substituting {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
 }
