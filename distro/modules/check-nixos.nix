@@ -59,7 +59,9 @@ in
       value = units.${name}.text;
     }) (builtins.filter ours (builtins.attrNames units))
   );
-  settings = {
-    inherit (eval.config.nix.settings) sandbox pre-build-hook trusted-users;
-  };
+  settings = builtins.intersectAttrs {
+    sandbox = null;
+    pre-build-hook = null;
+    trusted-users = null;
+  } eval.config.nix.settings;
 }

@@ -211,21 +211,25 @@ in
     };
 
     # Who evaluates what is asked for, and does nothing else.
-    users.users.touchstone-eval = lib.mkIf cfg.gate.enable {
-      isSystemUser = true;
-      group = "touchstone-eval";
-      description = "Evaluates for the gate";
+    users.users = lib.mkIf cfg.gate.enable {
+      touchstone-eval = {
+        isSystemUser = true;
+        group = "touchstone-eval";
+        description = "Evaluates for the gate";
+      };
     };
-    users.groups.touchstone-eval = lib.mkIf cfg.gate.enable { };
+    users.groups = lib.mkIf cfg.gate.enable { touchstone-eval = { }; };
 
-    systemd.sockets.touchstone-approver = lib.mkIf cfg.gate.enable {
-      description = "The approver of the gate listens";
-      wantedBy = [ "sockets.target" ];
-      socketConfig = {
-        ListenStream = "${gate}/approver.socket";
-        SocketMode = "0666";
-        Accept = true;
-        MaxConnections = 8;
+    systemd.sockets = lib.mkIf cfg.gate.enable {
+      touchstone-approver = {
+        description = "The approver of the gate listens";
+        wantedBy = [ "sockets.target" ];
+        socketConfig = {
+          ListenStream = "${gate}/approver.socket";
+          SocketMode = "0666";
+          Accept = true;
+          MaxConnections = 8;
+        };
       };
     };
 
