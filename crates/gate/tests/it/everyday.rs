@@ -156,6 +156,11 @@ fn channels_environments_shells_and_builds_of_a_user_work_on_signed_content() {
             "nix-shell \"<nixpkgs>\" -A hello --run \"echo \\$greeting\"",
             "environment 1.0",
         );
+        let own = machine.write(
+            "home-ann/shell.nix",
+            "with import <nixpkgs> { }; runCommand \"own\" { buildInputs = [ hello ]; } \"exit 1\"",
+        );
+        everyday.says(&format!("nix-shell {own} --run hello"), "hello 1.0, by 1.0");
         everyday.refused("nix-build --no-out-link -E \"with import <nixpkgs> { }; runCommand \\\"own\\\" { } \\\"echo > \\$out\\\"\"");
 
         // The next release, and back.

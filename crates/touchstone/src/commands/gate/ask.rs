@@ -21,7 +21,9 @@ use nixstore::{StoreDir, StorePath};
 
 use super::{
     approver::{self, Reply},
-    environment, nix, why,
+    environment, nix,
+    requests::{self, Trouble},
+    why,
 };
 use crate::{
     failure::{Failure, Kind},
@@ -87,6 +89,10 @@ impl Prepared {
             let next = "name attributes as hello or python3Packages.requests, and files by absolute paths";
             return Err(Failure::new(Kind::Usage, "question", error, next));
         }
+        if rustix::process::geteuid().is_root() {
+            // Root evaluates nothing that somebody else wrote.
+            requests::check_owner(&question.wanted).map_err(not_approved)?;
+        }
         let derivations = self.instantiate(&question.wanted)?;
         if self.passes(&derivations)? {
             return Ok(Asked {
@@ -99,12 +105,7 @@ impl Prepared {
             question.wanted.in_words()
         ));
         match self.reply(question, output)? {
-            Reply::Refused(trouble) => Err(Failure::new(
-                Kind::Refused,
-                "not-approved",
-                Refused(trouble.reason),
-                trouble.next,
-            )),
+            Reply::Refused(trouble) => Err(not_approved(trouble)),
             Reply::Approved { derivations: count, .. } if self.passes(&derivations)? => Ok(Asked {
                 derivations,
                 approved: Some(count),
@@ -194,6 +195,10 @@ impl Prepared {
         command.args(paths).args(more);
         command.status().map_err(|error| environment(error, "put Nix on PATH"))
     }
+}
+
+fn not_approved(trouble: Trouble) -> Failure {
+    Failure::new(Kind::Refused, "not-approved", Refused(trouble.reason), trouble.next)
 }
 
 fn converse(mut stream: &UnixStream, question: &Question) -> io::Result<Reply> {

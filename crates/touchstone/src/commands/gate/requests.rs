@@ -165,9 +165,25 @@ fn evaluated(
 
 /// The digest of what is the owner's, once it is shown to be.
 fn owners(wanted: &Wanted) -> Result<String, Trouble> {
+    check_owner(wanted)?;
     let Some(file) = wanted.file() else {
         return Ok(String::new());
     };
+    let directory = file.parent().unwrap_or(Path::new("/"));
+    nar::hash_path(directory)
+        .map(|digest| digest.sha256.to_string())
+        .map_err(|error| {
+            Trouble::new(
+                "not-the-owners",
+                chain(&error).join(": "),
+                "put it into a directory of its own",
+            )
+        })
+}
+
+/// Whether what is asked about is the owner's.
+pub(super) fn check_owner(wanted: &Wanted) -> Result<(), Trouble> {
+    let Some(file) = wanted.file() else { return Ok(()) };
     owner::check(file).map_err(|error| {
         let next = match &error {
             OwnerError::Foreign { path, .. } => format!(
@@ -180,17 +196,7 @@ fn owners(wanted: &Wanted) -> Result<String, Trouble> {
             OwnerError::TooMany { .. } => "put it into a directory of its own, as /etc/nixos".to_owned(),
         };
         Trouble::new("not-the-owners", chain(&error).join(": "), next)
-    })?;
-    let directory = file.parent().unwrap_or(Path::new("/"));
-    nar::hash_path(directory)
-        .map(|digest| digest.sha256.to_string())
-        .map_err(|error| {
-            Trouble::new(
-                "not-the-owners",
-                chain(&error).join(": "),
-                "put it into a directory of its own",
-            )
-        })
+    })
 }
 
 /// Which Nix evaluates: another may mean other derivations.
