@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on stops, in its helpers too")]
 
 mod approver;
+mod asking;
 mod clients;
 mod command;
 mod damage;
