@@ -11,6 +11,7 @@
 //! * [`dsse`], [`statement`]: in-toto statements of people.
 //! * [`openpgp`], [`git`]: their signatures, also those in git.
 //! * [`note`]: signatures over commits in git notes.
+//! * [`releases`]: the list of all releases of a channel.
 //! * [`patch`]: how one release's tree becomes the next one's.
 
 mod base64;
@@ -22,6 +23,7 @@ pub mod names;
 pub mod openpgp;
 pub mod patch;
 pub mod pending;
+pub mod releases;
 pub mod statement;
 pub mod time;
 pub mod tuf;

@@ -17,13 +17,13 @@ use std::{
 };
 
 use attestation::{
-    ChainId, ChannelName, GitOid, RoleName, Sha256Digest, StatementId, Time, canonical,
+    ChainId, ChannelName, GitOid, RoleName, Sha256Digest, StatementId, Time,
     chain::{ChannelPolicy, Release, ReleaseMark, StatementList},
     patch::PatchList,
+    releases::{ReleaseLine, ReleaseList},
     tuf::{Metadata as _, SPEC_VERSION, TargetFile, Targets},
 };
 use importer::{Extra, NarError, Node, ObjectError, ObjectId, Repository, VisitError};
-use serde::{Deserialize, Serialize};
 
 use crate::{
     patch::{self, PatchError, Side},
@@ -110,31 +110,6 @@ pub enum ExportError {
     /// The directory cannot be made.
     #[error("the directory could not be made")]
     Directory(#[from] std::io::Error),
-}
-
-/// One line of `releases.json`: what clients need to audit what they have without git.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct ReleaseLine {
-    /// The sequence.
-    pub sequence: u64,
-    /// The upstream commit.
-    pub commit: GitOid,
-    /// When it was proposed.
-    pub time: Time,
-    /// `narHash` of the tree, as SRI.
-    pub tree_nar: String,
-    /// `narHash` of the channel, as SRI.
-    pub channel_nar: String,
-    /// SHA-256 of the list of statements.
-    pub statements: String,
-}
-
-#[derive(Serialize)]
-struct ReleaseFile<'a> {
-    chain: ChainId,
-    channel: &'a ChannelName,
-    releases: Vec<ReleaseLine>,
 }
 
 /// Derives the release. The tarball is written to `tarball`, on `threads` threads; its bytes do not depend on
@@ -291,20 +266,12 @@ fn extras(commit: &str, version_suffix: &str) -> [Extra; 3] {
 
 fn releases_file(inputs: &Inputs<'_>, newest: &Release) -> Vec<u8> {
     let all = inputs.before.iter().map(|(release, _)| release).chain([newest]);
-    let lines = all.map(|release| ReleaseLine {
-        sequence: release.sequence,
-        commit: release.commit.clone(),
-        time: release.time,
-        tree_nar: release.tree_nar.to_sri(),
-        channel_nar: release.channel_nar.to_sri(),
-        statements: release.statements.sha256.to_string(),
-    });
-    let file = ReleaseFile {
+    let list = ReleaseList {
         chain: inputs.chain,
-        channel: inputs.channel,
-        releases: lines.collect(),
+        channel: inputs.channel.clone(),
+        releases: all.map(ReleaseLine::from).collect(),
     };
-    canonical::to_vec(&file)
+    list.to_bytes()
 }
 
 /// A git object id as the formats write it.

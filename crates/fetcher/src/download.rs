@@ -45,7 +45,13 @@ impl<'a> Mirror<'a> {
         self.bytes.get()
     }
 
-    fn fetch(&self, resource: &Resource, bound: u64, sink: &mut dyn io::Write) -> Result<u64, TransportError> {
+    /// A file, into whatever takes it.
+    pub(crate) fn fetch(
+        &self,
+        resource: &Resource,
+        bound: u64,
+        sink: &mut dyn io::Write,
+    ) -> Result<u64, TransportError> {
         self.requests.set(self.requests.get() + 1);
         let length = self.transport.fetch(resource, bound, sink)?;
         self.bytes.set(self.bytes.get() + length);

@@ -1,6 +1,6 @@
 //! The files of a channel on the web, by what they are: a path below the base URL is made here and nowhere else.
 
-use std::fmt;
+use std::{fmt, str::FromStr};
 
 use attestation::{ChannelName, Sha256Digest, patch::PatchList};
 use install::BaseUrl;
@@ -38,9 +38,46 @@ pub enum TargetName {
     Releases,
     /// `patch-<NAR SHA-256>.zst`: what leads here from an earlier release's tree.
     Patch(Sha256Digest),
+    /// Any other, by its name below the channel's.
+    Other(PlainName),
+}
+
+/// A name of one path component: letters, digits, `-`, `_`, `+` and `.`, not first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlainName(String);
+
+impl FromStr for PlainName {
+    type Err = PlainNameError;
+
+    fn from_str(text: &str) -> Result<Self, PlainNameError> {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'+' | b'.');
+        if text.is_empty() || text.len() > 200 || text.starts_with('.') || !text.bytes().all(plain) {
+            return Err(PlainNameError { found: text.to_owned() });
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+/// A name that would be more than the name of a file.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("expected the plain name of a file, found {found:?}")]
+pub struct PlainNameError {
+    /// The text that was read.
+    pub found: String,
 }
 
 impl TargetName {
+    /// The name of the file that signed metadata of `channel` calls `listed`.
+    pub fn listed(listed: &str, channel: &ChannelName) -> Result<Self, PlainNameError> {
+        let file = listed
+            .strip_prefix(channel.as_str())
+            .and_then(|rest| rest.strip_prefix('/'));
+        let file = file.ok_or_else(|| PlainNameError {
+            found: listed.to_owned(),
+        })?;
+        Ok(Self::Other(file.parse()?))
+    }
+
     /// The name under which signed metadata speaks of the file.
     pub fn of(&self, channel: &ChannelName) -> String {
         format!("{channel}/{self}")
@@ -53,6 +90,7 @@ impl fmt::Display for TargetName {
             Self::Nixexprs => f.write_str("nixexprs.tar.xz"),
             Self::Releases => f.write_str("releases.json"),
             Self::Patch(from) => f.write_str(&PatchList::file_name(*from)),
+            Self::Other(PlainName(name)) => f.write_str(name),
         }
     }
 }
@@ -93,6 +131,25 @@ impl fmt::Display for Resource {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_listed_name_is_one_component_below_its_channel() {
+        let channel: ChannelName = "unstable".parse().unwrap();
+        let name = TargetName::listed("unstable/derivations-x86_64-linux.txt", &channel).unwrap();
+        assert_eq!(name.of(&channel), "unstable/derivations-x86_64-linux.txt");
+        for bad in [
+            "unstable",
+            "unstable/",
+            "stable/releases.json",
+            "unstable/../stable.json",
+            "unstable/.htaccess",
+            "unstable/a/b",
+            "unstable/a b",
+            "/unstable/a",
+        ] {
+            assert!(TargetName::listed(bad, &channel).is_err(), "{bad}");
+        }
+    }
 
     #[test]
     fn paths_are_those_of_tuf_consistent_snapshots() {

@@ -1,8 +1,8 @@
 //! One mirror of a chain of ours, asked for everything there is to know: [`crate::workflow`] with the chain's
 //! certificates, and with the floors of this machine.
 
-use attestation::{ChainId, ChannelName, Time};
-use install::{LockedState, MetadataDir, MetadataFile, MetadataFiles, Subscription, verify};
+use attestation::{ChainId, ChannelName, Time, chain::Release};
+use install::{Floors, LockedState, MetadataDir, MetadataFile, MetadataFiles, Subscription, verify};
 use policy::{Keyring, TrustError, TrustedSet, keyring::MAX_KEYRING_BYTES, trusted_set::Judge};
 
 use crate::{
@@ -125,10 +125,23 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
+    /// Whether a release is one that the machine's owner, and what was installed before, allow; the floors so far.
+    pub(crate) fn check_release_floor(&self, release: &Release) -> Result<Floors, UpdateError> {
+        let Subscription {
+            chain, channel, floor, ..
+        } = self.subscription;
+        let floors = self.client.store().state.floors(*chain)?;
+        let floor = floor.release.max(floors.release(channel));
+        if release.sequence < floor {
+            let found = release.sequence;
+            return Err(UpdateError::ReleaseBelowFloor { floor, found });
+        }
+        Ok(floors)
+    }
+
     /// Timestamp, snapshot, targets, and the channel's targets.
     pub(crate) fn update_release(&mut self) -> Result<(), UpdateError> {
         self.client.update_top_level()?;
-        self.client.update_violations()?;
         self.client
             .update_delegated(self.subscription.channel.as_str(), "targets")
     }
@@ -179,6 +192,8 @@ impl Kept<'_> {
 }
 
 impl Store for Kept<'_> {
+    const HAS_VIOLATIONS: bool = true;
+
     fn kept(&self, file: File<'_>) -> Result<Option<Vec<u8>>, UpdateError> {
         Ok(match file {
             File::Root(_) => self.files.roots.last().cloned(),

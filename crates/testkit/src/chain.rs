@@ -9,9 +9,10 @@
 use std::{collections::BTreeMap, fs, path::Path};
 
 use attestation::{
-    ChainId, ChannelName, KeyId, RoleName, Seconds, Sha256Digest, Time,
+    ChainId, ChannelName, KeyId, RoleName, Sha256Digest, Time,
     chain::{PolicyDocument, Release, ReleaseMark, StatementList},
     dsse::Envelope,
+    releases::{ReleaseLine, ReleaseList},
     tuf::{MetaFile, Metadata, Root, SPEC_VERSION, Signature, Signed, Snapshot, TargetFile, Targets, Timestamp},
 };
 use data_encoding::HEXLOWER;
@@ -23,6 +24,10 @@ use policy::{
 use signer::{Document, sign_metadata};
 
 use crate::{people::TestPerson, tarball::ChannelTarball};
+
+mod policy_file;
+
+pub use policy_file::policy_toml;
 
 /// The people of [`TestChain::new`]. `dave` is a known person who is in neither `root` nor `reviewers`.
 pub const PEOPLE: [&str; 4] = ["alice", "bob", "carol", "dave"];
@@ -45,6 +50,8 @@ pub struct TestChain {
     /// The newest of each targets file, by role: what the next snapshot lists.
     targets: BTreeMap<String, MetaFile>,
     payloads: BTreeMap<String, Sha256Digest>,
+    /// What `releases.json` of a channel lists so far.
+    lines: BTreeMap<ChannelName, Vec<ReleaseLine>>,
     snapshot: u64,
     timestamp: u64,
 }
@@ -81,6 +88,7 @@ impl TestChain {
             root: root.clone(),
             targets: BTreeMap::new(),
             payloads: BTreeMap::new(),
+            lines: BTreeMap::new(),
             snapshot: 0,
             timestamp: 0,
         };
@@ -303,9 +311,13 @@ impl TestChain {
         self.release_with_files(channel, tarball, &patches);
     }
 
-    /// As [`Self::release_tarball`], with more files.
+    /// As [`Self::release_tarball`], with more files. A list of all releases that were made so is among them.
     pub fn release_with_files(&mut self, channel: &str, tarball: &ChannelTarball, more: &[(String, Vec<u8>)]) {
-        let mut files = vec![("nixexprs.tar.xz", tarball.bytes.as_slice())];
+        let releases = self.releases_with(channel, tarball);
+        let mut files = vec![
+            ("nixexprs.tar.xz", tarball.bytes.as_slice()),
+            ("releases.json", releases.as_slice()),
+        ];
         files.extend(more.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice())));
         self.release_with(channel, &files, &["alice", "bob"], |claims| {
             if let Some(release) = claims.mark.as_mut().and_then(|mark| mark.release.as_mut()) {
@@ -313,6 +325,21 @@ impl TestChain {
                 release.tree_nar = tarball.tree_nar;
             }
         });
+    }
+
+    /// `releases.json` of the next release.
+    fn releases_with(&mut self, channel: &str, tarball: &ChannelTarball) -> Vec<u8> {
+        let channel: ChannelName = channel.parse().expect("a channel's name");
+        let mut release = self.draft_release_mark(channel.clone(), self.next_version(channel.as_str()));
+        (release.channel_nar, release.tree_nar) = (tarball.nar, tarball.tree_nar);
+        let lines = self.lines.entry(channel.clone()).or_default();
+        lines.push(ReleaseLine::from(&release));
+        let list = ReleaseList {
+            chain: self.chain,
+            channel,
+            releases: lines.clone(),
+        };
+        list.to_bytes()
     }
 
     /// The next snapshot and timestamp over whatever was placed, and the keyring.
@@ -447,41 +474,4 @@ fn texts(names: &[String]) -> Vec<&str> {
 pub fn people(now: Time) -> Vec<TestPerson> {
     let created = Time::from_unix(now.unix() - 30 * 86_400);
     PEOPLE.iter().map(|name| TestPerson::new(name, created)).collect()
-}
-
-/// The `policy.toml` of a chain of these people, as [`TestChain::with_policy`] has it.
-pub fn policy_toml(people: &[TestPerson], online: &SigningKey, now: Time) -> String {
-    let names = |people: &[TestPerson]| {
-        let quoted: Vec<_> = people.iter().map(|person| format!("\"{}\"", person.name)).collect();
-        format!("[{}]", quoted.join(", "))
-    };
-    let first = &people[..3.min(people.len())];
-    let crypto = &people[2.min(people.len() - 1)..];
-    let mut text = format!(
-        "online-key = \"{}\"\n",
-        HEXLOWER.encode(online.verifying_key().as_bytes())
-    );
-    for person in people {
-        let keys: Vec<_> = person.keys.iter().map(|key| format!("\"{key}\"")).collect();
-        text += &format!(
-            "[people.{}]\ncertificate = \"{}\"\nkeys = [{}]\nnot-after = \"{}\"\n",
-            person.name,
-            person.primary,
-            keys.join(", "),
-            now.plus(Seconds::days(365)),
-        );
-    }
-    text += &format!("[roles.root]\npeople = {}\nthreshold = 2\n", names(first));
-    text += &format!("[roles.reviewers]\npeople = {}\n", names(first));
-    text += &format!("[roles.crypto]\npeople = {}\n", names(crypto));
-    for channel in ["unstable", "stable"] {
-        text += &format!(
-            "[channels.{channel}]\nupstream = \"https://upstream.example/nixpkgs\"\nbranch = \"{channel}\"\n\
-             release = {{ role = \"reviewers\", threshold = 2 }}\nmax-lag = \"3 days\"\nexpires = \"7 days\"\n\
-             lacking = \"block\"\n"
-        );
-    }
-    text + "[[rules]]\npaths = [\"lib/**\"]\nrequire = { reviewers = 2, crypto = 1 }\n\
-            [[rules]]\nclass = \"bump\"\nwithout-findings = true\nrequire = { reviewers = 1 }\n\
-            [[rules]]\nrequire = { reviewers = 2 }\n"
 }

@@ -1,11 +1,13 @@
 //! One subcommand a file.
 
+pub(crate) mod audit;
 pub(crate) mod build;
 pub(crate) mod completions;
 pub(crate) mod gate;
 pub(crate) mod gc;
 pub(crate) mod list;
 pub(crate) mod man;
+pub(crate) mod mirror;
 pub(crate) mod pin;
 pub(crate) mod rollback;
 pub(crate) mod serve;
@@ -15,3 +17,4 @@ pub(crate) mod subscribe;
 pub(crate) mod switch;
 pub(crate) mod update;
 pub(crate) mod verify;
+pub(crate) mod why;

@@ -4,6 +4,7 @@ mod clock;
 mod commands;
 mod failure;
 mod journal;
+mod known;
 mod mirrors;
 mod output;
 mod pins;
@@ -57,6 +58,9 @@ enum Command {
     Gc(commands::gc::Arguments),
     Pin(commands::pin::Arguments),
     Serve(commands::serve::Arguments),
+    Why(commands::why::Arguments),
+    Audit(commands::audit::Arguments),
+    Mirror(commands::mirror::Arguments),
     #[command(hide = true)]
     Man(commands::man::Arguments),
     #[command(hide = true)]
@@ -93,6 +97,9 @@ fn run(state: Option<PathBuf>, output: Output, command: Command) -> Result<ExitC
         Command::Gc(arguments) => commands::gc::run(&arguments, &state()?, output),
         Command::Pin(arguments) => commands::pin::run(&arguments, &state()?, output),
         Command::Serve(arguments) => commands::serve::run(&arguments, &state()?, output),
+        Command::Why(arguments) => commands::why::run(&arguments, &state()?, output),
+        Command::Audit(arguments) => commands::audit::run(&arguments, &state()?, output),
+        Command::Mirror(arguments) => commands::mirror::run(&arguments, &state()?, output),
         Command::Man(arguments) => commands::man::run(&arguments),
         Command::Completions(arguments) => commands::completions::run(&arguments),
     }

@@ -7,7 +7,7 @@ use install::{FileError, InstallError, StateError};
 use policy::{TrustError, keyring::KeyringError};
 
 use super::MirrorFailure;
-use crate::transport::TransportError;
+use crate::{resource::PlainNameError, transport::TransportError};
 
 /// Why a machine was not updated.
 #[derive(Debug, thiserror::Error)]
@@ -88,6 +88,9 @@ pub enum UpdateError {
     /// The tarball was signed by another digest than SHA-256.
     #[error("no SHA-256 of the tarball is signed")]
     NoDigest,
+    /// A signed file whose name would be a path.
+    #[error("a signed file has a name that no mirror can serve")]
+    TargetName(#[from] PlainNameError),
     /// The release was not installed.
     #[error(transparent)]
     Install(#[from] InstallError),

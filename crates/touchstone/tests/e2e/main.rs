@@ -4,7 +4,10 @@
 
 mod cli;
 mod crash;
+mod flakes;
 mod mirrors;
 mod nix;
+mod releases;
 mod violated;
+mod web;
 mod world;

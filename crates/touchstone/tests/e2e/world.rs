@@ -116,6 +116,44 @@ impl World {
         self.release_files(&files, true);
     }
 
+    /// Releases these files again, with another target beside them.
+    pub(crate) fn release_with_target(&mut self, name: &str, bytes: &[u8]) {
+        let tarball = self.newest().clone();
+        let more = [(name.to_owned(), bytes.to_vec())];
+        self.chain.release_with_files("unstable", &tarball, &more);
+        self.serve();
+    }
+
+    /// Another machine's state directory, subscribed.
+    pub(crate) fn newcomer(&self, url: &str) -> PathBuf {
+        let state = self.directory.path().join(format!("newcomer-{}", url.len()));
+        let _ = fs::remove_dir_all(&state);
+        let mut arguments = vec!["subscribe".to_owned()];
+        arguments.extend(self.subscription());
+        url.clone_into(&mut arguments[2]);
+        let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+        self.run_at(&state, &arguments).assert_ok();
+        state
+    }
+
+    /// Runs a command on another machine's state.
+    pub(crate) fn run_at(&self, state: &Path, arguments: &[&str]) -> Ran {
+        let mut command = Command::new(TOUCHSTONE);
+        command
+            .args(["--format", "json", "--state"])
+            .arg(state)
+            .args(arguments)
+            .env_clear()
+            .env("PATH", "/usr/bin:/bin")
+            .env("HOME", self.directory.path());
+        command.output().unwrap().into()
+    }
+
+    /// A place of its own for a test's files.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
     /// Releases these files.
     pub(crate) fn release_files(&mut self, files: &[(&str, &str)], patched: bool) {
         let tarball = ChannelTarball::new(files);
@@ -177,7 +215,13 @@ impl World {
     }
 
     pub(crate) fn subscribe(&self) -> Ran {
-        let arguments = self.subscription();
+        self.subscribe_at(&self.url())
+    }
+
+    /// As [`Self::subscribe`], to another mirror of the site.
+    pub(crate) fn subscribe_at(&self, url: &str) -> Ran {
+        let mut arguments = self.subscription();
+        url.clone_into(&mut arguments[1]);
         let arguments: Vec<_> = ["subscribe"]
             .into_iter()
             .chain(arguments.iter().map(String::as_str))
