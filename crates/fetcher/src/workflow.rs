@@ -93,6 +93,10 @@ pub trait Source {
 
 /// Where accepted files are kept. What it gives back is verified again.
 pub trait Store {
+    /// Whether the snapshot of this chain lists what people found to be bad. A chain of ours does; in somebody else's
+    /// repository that name is any role's.
+    const HAS_VIOLATIONS: bool = false;
+
     /// What was kept last of this role, whatever its version.
     fn kept(&self, file: File<'_>) -> Result<Option<Vec<u8>>, UpdateError>;
 
@@ -170,7 +174,8 @@ impl<C: Source, K: Store> Client<C, K> {
         Ok(self.get(file, TIMESTAMP_BYTES)? == kept)
     }
 
-    /// Timestamp, snapshot and top-level targets: what is not known already is fetched (section 5.4 to 5.6).
+    /// Timestamp, snapshot (with what people found to be bad, on a chain of ours) and top-level targets: what is not
+    /// known already is fetched (section 5.4 to 5.6).
     pub fn update_top_level(&mut self) -> Result<(), UpdateError> {
         self.update_timestamp()?;
         self.update_snapshot()?;
@@ -188,9 +193,13 @@ impl<C: Source, K: Store> Client<C, K> {
 
     /// What people found to be bad, on a chain of ours: what was said once stays said, whatever is listed by now. A
     /// release that it concerns is then not current.
-    pub fn update_violations(&mut self) -> Result<(), UpdateError> {
+    fn update_violations(&mut self) -> Result<(), UpdateError> {
+        if !K::HAS_VIOLATIONS {
+            return Ok(());
+        }
         if let Some(kept) = self.store.kept(File::Violations(0))? {
-            self.set.remember_violations(&kept)?;
+            // A damaged one remembers nothing, and is not the listed one: that is fetched.
+            let _ = self.set.remember_violations(&kept);
         }
         let Some(listing) = self.set.violations_listing()?.cloned() else {
             return Ok(());
@@ -259,14 +268,18 @@ impl<C: Source, K: Store> Client<C, K> {
         let bound = listing.length.unwrap_or(SNAPSHOT_BYTES).min(SNAPSHOT_BYTES);
         if let Some(kept) = self.store.kept(file)? {
             if self.set.update_snapshot(&kept).is_ok() {
-                return Ok(());
+                return self.update_violations();
             }
             // Not the listed one: a floor, unless its key was replaced since.
             let _ = self.set.load_snapshot(&kept);
         }
         let fetched = self.get(file, bound)?;
         self.set.update_snapshot(&fetched)?;
-        self.store.keep(file, fetched)
+        // The list before the snapshot that names it: whatever cuts this run off, it knows more and not less. A source that
+        // withholds the list has shown that there is one, and that is kept: who does not know what was said may not go on.
+        let listed = self.update_violations();
+        self.store.keep(file, fetched)?;
+        listed
     }
 
     /// Brings in a targets file, from what was kept or from the source.

@@ -4,8 +4,6 @@
 //! somebody with a role found to be bad since (a violation) subtracts: nothing of such a release is approved. Where it
 //! cannot be known what people found, nothing is approved at all.
 
-use std::collections::BTreeSet;
-
 use attestation::{Sha256Digest, Time, chain::Release};
 use install::{
     Generation, State, StateError, Subscription,
@@ -13,7 +11,7 @@ use install::{
 };
 use nixstore::{Manifest, StoreDir, StorePathError, manifest::ManifestError, source_store_path};
 use policy::{
-    Keyring, TrustedSet, Verified,
+    Keyring, Verified,
     trusted_set::{Judge, Violated},
 };
 
@@ -139,8 +137,8 @@ pub fn approvable(
             name,
         })
     });
-    let known = verify::violations(&newest, *chain, channel, keyring, now).map_err(unknown)?;
-    let by = violated(&[&known, &set], release.get());
+    let known = verify::violations(&newest, *chain, channel, &keyring, now).map_err(unknown)?;
+    let by = verify::violated_by(&[&known, &set], release.get().tree_nar);
     if !by.is_empty() {
         return Err(ApproveError::Violated {
             release: Box::new(release.get().clone()),
@@ -153,12 +151,6 @@ pub fn approvable(
         release,
         manifest,
     })
-}
-
-/// What people said of a release, each once, by what is known now and by what was when it was installed.
-fn violated(sets: &[&TrustedSet], release: &Release) -> Vec<Violated> {
-    let said = sets.iter().flat_map(|set| set.violated(release.tree_nar));
-    said.collect::<BTreeSet<_>>().into_iter().collect()
 }
 
 fn said(by: &[Violated]) -> String {

@@ -1,6 +1,8 @@
 //! Earns again, from what is on the disk, that a generation is what people signed. It asks for no network and no
 //! freshness: a release stays authentic when its time is over.
 
+use std::collections::BTreeSet;
+
 use attestation::{ChainId, ChannelName, Sha256Digest, Time, chain::Release};
 use nixstore::nar::{DiskError, hash_directory};
 use policy::{
@@ -10,6 +12,9 @@ use policy::{
 };
 
 use crate::{file::FileError, generation::Generation, metadata::MetadataFiles};
+
+/// What [`VerifyError::Incomplete`] calls the list of violations: withheld, lost or damaged, it is not known what was said.
+pub const VIOLATIONS: &str = "list of violations as the snapshot names it";
 
 /// Why a generation is not verified.
 #[derive(Debug, thiserror::Error)]
@@ -72,35 +77,40 @@ pub fn release(
     Ok(set.release(channel)?)
 }
 
-/// Refuses a release that people said is bad, by everything that this machine has met of its chain (`known`). That is
-/// judged under the newest root: no older one can make it unsaid.
-pub fn refuse_violated(
-    release: &Verified<Release>,
+/// As [`release`], unless people said that it is bad: by everything that this machine has met of its chain (`known`), and
+/// by what was known when it was installed. The first is judged under the newest root: no older one can make it unsaid.
+///
+/// What cannot be known is no: [`violations`] says when.
+pub fn usable(
+    generation: &Generation,
     known: &MetadataFiles,
     chain: ChainId,
+    channel: &ChannelName,
     now: Time,
-) -> Result<(), VerifyError> {
-    let Some(said) = &known.violations else { return Ok(()) };
-    let keyring = Keyring::from_bytes(&known.keyring)?;
-    let Some(mut set) = roots(known, chain, keyring, Judge::Authentic, now)? else {
-        return Ok(());
-    };
-    set.remember_violations(said)?;
-    let Release {
-        channel,
-        sequence,
-        tree_nar,
-        ..
-    } = release.get();
-    let by = set.violated(*tree_nar);
+) -> Result<Verified<Release>, VerifyError> {
+    let files = generation.metadata(channel).load()?;
+    let mut keyring = Keyring::from_bytes(&files.keyring)?;
+    if !known.keyring.is_empty() {
+        keyring.add(&known.keyring)?;
+    }
+    let then = replay(&files, chain, channel, keyring.clone(), Judge::Authentic, now)?;
+    let release = then.release(channel)?;
+    let now_known = violations(known, chain, channel, &keyring, now)?;
+    let by = violated_by(&[&now_known, &then], release.get().tree_nar);
     if by.is_empty() {
-        return Ok(());
+        return Ok(release);
     }
     Err(VerifyError::Violated {
         channel: channel.clone(),
-        sequence: *sequence,
+        sequence: release.get().sequence,
         by,
     })
+}
+
+/// What people said of a tree, each once, by any of these.
+pub fn violated_by(sets: &[&TrustedSet], tree_nar: Sha256Digest) -> Vec<Violated> {
+    let said = sets.iter().flat_map(|set| set.violated(tree_nar));
+    said.collect::<BTreeSet<_>>().into_iter().collect()
 }
 
 fn list(by: &[Violated]) -> String {
@@ -153,7 +163,7 @@ pub fn violations(
     files: &MetadataFiles,
     chain: ChainId,
     channel: &ChannelName,
-    keyring: Keyring,
+    keyring: &Keyring,
     now: Time,
 ) -> Result<TrustedSet, VerifyError> {
     let missing = |missing| VerifyError::Incomplete {
@@ -163,18 +173,49 @@ pub fn violations(
     if files.keyring.is_empty() {
         return Err(missing("keyring"));
     }
-    let set = roots(files, chain, keyring, Judge::Authentic, now)?;
-    let mut set = set.ok_or_else(|| missing("root"))?;
-    set.load_timestamp(files.timestamp.as_ref().ok_or_else(|| missing("timestamp"))?)?;
-    set.load_snapshot(files.snapshot.as_ref().ok_or_else(|| missing("snapshot"))?)?;
+    let timestamp = files.timestamp.as_ref().ok_or_else(|| missing("timestamp"))?;
+    let snapshot = files.snapshot.as_ref().ok_or_else(|| missing("snapshot"))?;
+    let newest = roots(files, chain, keyring.clone(), Judge::Authentic, now)?;
+    let mut newest = newest.ok_or_else(|| missing("root"))?;
+    // What is listed is read under the root that was in force when the snapshot was accepted: an update that broke off
+    // after a root with another online key has kept nothing that this one signed.
+    let accepted = |set: &mut TrustedSet| {
+        set.load_timestamp(timestamp)?;
+        set.load_snapshot(snapshot)
+    };
+    let mut then = newest.clone();
+    let refused = accepted(&mut then).err();
+    if let Some(refused) = refused {
+        then = roots_before(files, chain, keyring, now)
+            .find(|set| accepted(&mut set.clone()).is_ok())
+            .ok_or(refused)?;
+        accepted(&mut then)?;
+    }
+    if then.violations_listing()?.is_some() {
+        let unknown = || missing(VIOLATIONS);
+        let listed = files.violations.as_ref().ok_or_else(unknown)?;
+        then.load_violations(listed).map_err(|_| unknown())?;
+    }
     if let Some(said) = &files.violations {
-        set.remember_violations(said)?;
+        newest.remember_violations(said)?;
     }
-    if set.violations_listing()?.is_some() {
-        let listed = files.violations.as_ref();
-        set.load_violations(listed.ok_or_else(|| missing("list of violations"))?)?;
-    }
-    Ok(set)
+    Ok(newest)
+}
+
+/// The states of trust before the newest root, the newest first.
+fn roots_before<'a>(
+    files: &'a MetadataFiles,
+    chain: ChainId,
+    keyring: &'a Keyring,
+    now: Time,
+) -> impl Iterator<Item = TrustedSet> + 'a {
+    (1..files.roots.len()).rev().filter_map(move |count| {
+        let files = MetadataFiles {
+            roots: files.roots[..count].to_vec(),
+            ..MetadataFiles::default()
+        };
+        roots(&files, chain, keyring.clone(), Judge::Authentic, now).ok()?
+    })
 }
 
 /// Whether the unpacked channel of a generation is the one of the release.

@@ -1,6 +1,7 @@
 //! What people found to be bad after it was released.
 
 use attestation::{
+    Sha256Digest,
     dsse::Envelope,
     statement::{Claim, Statement, TreeNar, Violation},
 };
@@ -11,9 +12,14 @@ use testkit::TestChain;
 use crate::common::{Subscriber, assert_refused, installed, tarball};
 
 /// dave says that what `unstable` brings now is bad.
-fn violation(chain: &TestChain) -> Envelope {
+pub(crate) fn violation(chain: &TestChain) -> Envelope {
     let set = chain.visit("unstable").unwrap();
     let release = set.release(&"unstable".parse().unwrap()).unwrap();
+    violation_of(chain, release.get().tree_nar)
+}
+
+/// dave says that a tree is bad.
+pub(crate) fn violation_of(chain: &TestChain, tree: Sha256Digest) -> Envelope {
     let dave = chain.person("dave");
     let statement = Statement {
         chain: chain.id(),
@@ -23,7 +29,7 @@ fn violation(chain: &TestChain) -> Envelope {
         claim: Claim::Violation(Violation {
             contents: [].into(),
             reason: "a backdoor".to_owned(),
-            trees: [TreeNar(release.get().tree_nar)].into(),
+            trees: [TreeNar(tree)].into(),
         }),
     };
     signer::sign_statement(&dave.signer(0, chain.now), &statement).unwrap()

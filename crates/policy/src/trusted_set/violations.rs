@@ -61,16 +61,7 @@ impl TrustedSet {
     /// The list of violations that the snapshot lists. What of it does not count, and why, comes back.
     pub fn update_violations(&mut self, bytes: &[u8]) -> Result<Vec<StatementRefusal>, TrustError> {
         self.final_snapshot()?;
-        self.load_violations(bytes)
-    }
-
-    /// As [`Self::update_violations`], of a list that was accepted before: the snapshot that lists it may have expired, and
-    /// need not be the one that the timestamp lists.
-    pub fn load_violations(&mut self, bytes: &[u8]) -> Result<Vec<StatementRefusal>, TrustError> {
-        let listing = self.violations_listing()?.ok_or(TrustError::NotListed {
-            listing: "snapshot",
-            name: NAME.to_owned(),
-        })?;
+        let listing = self.listed_violations()?;
         expect_listed(NAME, bytes, listing)?;
         let expected = listing.version;
         let envelopes = read(bytes)?;
@@ -79,6 +70,29 @@ impl TrustedSet {
             let role = NAME.to_owned();
             return Err(TrustError::Version { role, found, expected });
         }
+        self.count_listed(envelopes)
+    }
+
+    /// As [`Self::update_violations`], of a list that was accepted before: the snapshot that lists it may have expired, and
+    /// need not be the one that the timestamp lists. A longer list than the listed one will do: it is kept before the
+    /// snapshot that lists it, so that a run which is cut off between the two knows more, and not less. A list only grows.
+    pub fn load_violations(&mut self, bytes: &[u8]) -> Result<Vec<StatementRefusal>, TrustError> {
+        let listing = self.listed_violations()?;
+        let envelopes = read(bytes)?;
+        if envelopes.len() as u64 <= listing.version {
+            expect_listed(NAME, bytes, listing)?;
+        }
+        self.count_listed(envelopes)
+    }
+
+    fn listed_violations(&self) -> Result<&MetaFile, TrustError> {
+        self.violations_listing()?.ok_or(TrustError::NotListed {
+            listing: "snapshot",
+            name: NAME.to_owned(),
+        })
+    }
+
+    fn count_listed(&mut self, envelopes: Vec<Envelope>) -> Result<Vec<StatementRefusal>, TrustError> {
         let refused = self.count(envelopes)?;
         self.violations.complete = true;
         Ok(refused)

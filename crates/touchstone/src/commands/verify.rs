@@ -93,9 +93,7 @@ pub(crate) fn authenticate(
     let Subscription { chain, channel, .. } = subscription;
     let known = state.trusted(*chain, channel).load()?;
     let now = clock::now(state)?;
-    let release = verify::release(generation, *chain, channel, &known.keyring, now)?;
-    verify::refuse_violated(&release, &known, *chain, now)?;
-    Ok(release)
+    Ok(verify::usable(generation, &known, *chain, channel, now)?)
 }
 
 #[derive(Debug, thiserror::Error)]

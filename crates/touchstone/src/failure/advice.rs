@@ -3,7 +3,10 @@
 use std::io;
 
 use fetcher::{Fault, HttpSetupError, UpdateError};
-use install::{FileError, InstallError, LockError, StateError, SubscribeError, verify::VerifyError};
+use install::{
+    FileError, InstallError, LockError, StateError, SubscribeError,
+    verify::{VIOLATIONS, VerifyError},
+};
 use policy::TrustError;
 
 use super::{Failure, Kind, mirror_report};
@@ -85,6 +88,7 @@ impl From<SubscribeError> for Failure {
 impl From<VerifyError> for Failure {
     fn from(error: VerifyError) -> Self {
         let (kind, code) = match &error {
+            VerifyError::Incomplete { missing, .. } if *missing == VIOLATIONS => (Kind::Refused, "violations-unknown"),
             VerifyError::Incomplete { .. } => (Kind::Refused, "incomplete"),
             VerifyError::Keyring(_) => (Kind::Refused, "keyring"),
             VerifyError::Trust(error) => (Kind::Refused, classify_trust(error)),
@@ -96,6 +100,10 @@ impl From<VerifyError> for Failure {
             Kind::Refused if code == "violated" => {
                 "touchstone update, for the release that replaces it; touchstone list shows what is installed, and touchstone \
                  rollback N goes to one that nobody has said to be bad"
+            }
+            Kind::Refused if code == "violations-unknown" => {
+                "somebody has said something of a release, and this machine does not know what: touchstone update fetches it; if \
+                 no mirror gives it, add one (touchstone subscribe --url)"
             }
             Kind::Refused => {
                 "do not use this generation; touchstone update --repair installs the newest anew, touchstone list shows others"
@@ -117,9 +125,10 @@ pub(crate) fn classify_update(error: &UpdateError) -> (Kind, &'static str) {
         UpdateError::RootBelowFloor { .. } | UpdateError::ReleaseBelowFloor { .. } => (Kind::Refused, "below-floor"),
         UpdateError::NoSuchChannel { .. } => (Kind::Refused, "no-such-channel"),
         UpdateError::TooLarge { .. } => (Kind::Refused, "too-long"),
-        UpdateError::Length { .. } | UpdateError::Digest { .. } | UpdateError::NoDigest => {
-            (Kind::Refused, "other-target")
-        }
+        UpdateError::Length { .. }
+        | UpdateError::Digest { .. }
+        | UpdateError::NoDigest
+        | UpdateError::TargetName(_) => (Kind::Refused, "other-target"),
         UpdateError::Install(error) => match error {
             InstallError::Patch(_) => (Kind::Refused, "hostile-patch"),
             InstallError::Unpack(_) => (Kind::Refused, "hostile-archive"),
