@@ -195,7 +195,7 @@ pub fn update(
 }
 
 /// Tries the mirrors in order.
-fn first_that_does<'a, T>(
+pub(crate) fn first_that_does<'a, T>(
     mirrors: &[&'a dyn Transport],
     attempt: impl Fn(&Mirror<'_>) -> Result<T, UpdateError>,
 ) -> Result<(T, Mirror<'a>, Vec<MirrorFailure>), UpdateError> {
@@ -253,14 +253,7 @@ impl Run<'_> {
         let channel = &subscription.channel;
         let release = session.set().current_release(channel)?;
         let claims = release.verified().get();
-        let floors = state.floors(subscription.chain)?;
-        let floor = subscription.floor.release.max(floors.release(channel));
-        if claims.sequence < floor {
-            return Err(UpdateError::ReleaseBelowFloor {
-                floor,
-                found: claims.sequence,
-            });
-        }
+        let floors = session.check_release_floor(claims)?;
         let (outcome, generation, fetched) = match self.reuse(&release)? {
             Some((outcome, generation)) => (outcome, generation, Fetched::Nothing),
             None => {
@@ -314,10 +307,16 @@ impl Run<'_> {
         release: &Current<Release>,
     ) -> Result<(GenerationNumber, Fetched), UpdateError> {
         let whole = self.target(session, &TargetName::Nixexprs)?;
+        let patch = self.patch(session, whole.get().length)?;
+        // Both: a patch that broke off is gone on with, also when the tarball after it breaks off too.
+        let wanted = patch.iter().map(|(_, _, target)| target).chain([&whole]);
+        let wanted: Vec<_> = wanted.filter_map(|target| target.get().sha256()).collect();
+        self.state.keep_partials(&wanted)?;
         let mut patch_error = None;
-        if let Some((base, name, target)) = self.patch(session, whole.get().length)? {
+        if let Some((base, name, target)) = patch {
             match self.by_patch(mirror, release, &base, &name, &target) {
                 Ok(checked) => {
+                    self.state.forget_partials()?;
                     let installed = self.state.commit(checked, session.files(), self.now)?;
                     return Ok((installed.number(), Fetched::Patch { from: base.number() }));
                 }
@@ -326,6 +325,7 @@ impl Run<'_> {
             }
         }
         let checked = self.by_tarball(mirror, release, &whole)?;
+        self.state.forget_partials()?;
         let installed = self.state.commit(checked, session.files(), self.now)?;
         Ok((installed.number(), Fetched::Whole { patch: patch_error }))
     }

@@ -27,12 +27,11 @@ pub struct PartialFile {
 }
 
 impl LockedState {
-    /// What there is of the file with that SHA-256. One download is kept at a time: what there was of others goes.
+    /// What there is of the file with that SHA-256.
     pub fn partial(&self, sha256: Sha256Digest) -> Result<PartialFile, FileError> {
         let directory = self.partial_dir();
         file::make_directory(&directory)?;
         let path = directory.join(sha256.to_string());
-        self.clear_partials(Some(&path))?;
         let no_link = i32::try_from(OFlags::NOFOLLOW.bits()).unwrap_or(0);
         let file = OpenOptions::new()
             .read(true)
@@ -48,10 +47,11 @@ impl LockedState {
 
     /// Forgets unfinished downloads.
     pub fn forget_partials(&self) -> Result<(), FileError> {
-        self.clear_partials(None)
+        self.keep_partials(&[])
     }
 
-    fn clear_partials(&self, but: Option<&PathBuf>) -> Result<(), FileError> {
+    /// Forgets unfinished downloads but those of these files.
+    pub fn keep_partials(&self, wanted: &[Sha256Digest]) -> Result<(), FileError> {
         let directory = self.partial_dir();
         let entries = match fs::read_dir(&directory) {
             Ok(entries) => entries,
@@ -60,7 +60,8 @@ impl LockedState {
         };
         for entry in entries {
             let path = entry.map_err(FileError::at("list", &directory))?.path();
-            if Some(&path) != but {
+            let is_wanted = |sha256: &Sha256Digest| path == directory.join(sha256.to_string());
+            if !wanted.iter().any(is_wanted) {
                 fs::remove_file(&path).map_err(FileError::at("remove", path))?;
             }
         }

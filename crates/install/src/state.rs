@@ -10,7 +10,7 @@
 //! current             a link to generations/N, replaced in one step
 //! history.jsonl       what happened
 //! last-update.json    how the last update went, in words
-//! partial/<sha256>    a download that broke off
+//! partial/<sha256>    downloads that broke off: of one release's tarball, and of the patch to it
 //! tmp/                unfinished work; emptied by the next run that writes
 //! ```
 //!

@@ -260,6 +260,22 @@ fn refuses_one_path_twice() {
     channel().directory("nixexprs/pkgs/").unpack().unwrap();
 }
 
+/// Where the file system tells them apart they are two files with contents of their own; where it does not, the second is
+/// there already, and that is refused: no file is ever opened that was not made.
+#[test]
+fn names_that_differ_in_case_alone_never_become_one_file() {
+    let archive = channel()
+        .entry(EntryType::Regular, "nixexprs/pkgs/hello/A.nix", "", b"first")
+        .entry(EntryType::Regular, "nixexprs/pkgs/hello/a.nix", "", b"second")
+        .directory("nixexprs/PKGS");
+    let (directory, result) = unpack_bytes(&archive.xz(), Limits::default());
+    let read = |name: &str| fs::read(directory.path().join("new/pkgs/hello").join(name)).unwrap();
+    match result {
+        Ok(()) => assert_eq!((read("A.nix"), read("a.nix")), (b"first".to_vec(), b"second".to_vec())),
+        Err(error) => assert!(matches!(error, UnpackError::Duplicate { .. }), "{error:?}"),
+    }
+}
+
 #[test]
 fn refuses_more_bytes_than_the_bound() {
     // A gigabyte of zeros in a few hundred kilobytes is what a bomb looks like; this one is a megabyte.

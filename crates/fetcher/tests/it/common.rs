@@ -2,7 +2,7 @@
 
 use std::{fs, path::PathBuf};
 
-use attestation::{Sha256Digest, Time};
+use attestation::{Sha256Digest, Time, chain::Release};
 use fetcher::{FileTransport, Options, Silent, Transport, Update, UpdateError};
 use install::{
     BaseUrl, Floor, Generation, GenerationNumber, LockedState, State, Subscription,
@@ -52,7 +52,7 @@ impl Site {
 
 /// A machine that follows `unstable` of a chain.
 pub(crate) struct Subscriber {
-    directory: TempDir,
+    pub(crate) directory: TempDir,
     pub(crate) subscription: Subscription,
 }
 
@@ -85,6 +85,11 @@ impl Subscriber {
 
     pub(crate) fn update(&self, site: &Site) -> Result<Update, UpdateError> {
         self.update_at(&[&site.transport()], now())
+    }
+
+    /// As [`Self::update`], when it is `now`.
+    pub(crate) fn update_later(&self, site: &Site, now: Time) -> Result<Update, UpdateError> {
+        self.update_at(&[&site.transport()], now)
     }
 
     pub(crate) fn update_at(&self, mirrors: &[&dyn Transport], now: Time) -> Result<Update, UpdateError> {
@@ -122,6 +127,13 @@ impl Subscriber {
         let Subscription { chain, channel, .. } = &self.subscription;
         let release = verify::release(generation, *chain, channel, &[], now())?;
         verify::tree(generation, &release)
+    }
+
+    /// As `touchstone verify` judges it before it looks at the tree: with what people said since.
+    pub(crate) fn usable(&self, generation: &Generation) -> Result<policy::Verified<Release>, VerifyError> {
+        let Subscription { chain, channel, .. } = &self.subscription;
+        let known = self.state().trusted(*chain, channel).load().unwrap();
+        verify::usable(generation, &known, *chain, channel, now())
     }
 
     /// Fails the test if anything unfinished lies about.

@@ -11,6 +11,7 @@ mod mirrors;
 mod patches;
 mod resume;
 mod search;
+mod shortcut;
 mod trust;
 mod tuf;
 mod violation;

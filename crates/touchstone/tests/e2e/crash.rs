@@ -6,7 +6,10 @@ use std::{
     process::{Command, Stdio},
 };
 
-use crate::world::{TOUCHSTONE, World, has};
+use crate::{
+    web::Web,
+    world::{TOUCHSTONE, World, has},
+};
 
 /// The system calls that change what is on the disk, and the lock. (strace passes over those that a machine lacks.)
 const CHANGES: [&str; 20] = [
@@ -34,11 +37,16 @@ const CHANGES: [&str; 20] = [
 
 /// Runs a command that is killed at each of its system calls, one after the other, each time from the same state; after
 /// each, `check` looks at what is left. Gives how many cuts there were; 0, said aloud, where strace cannot trace.
-fn cut_everywhere(world: &World, arguments: &[&str], mut check: impl FnMut(&str)) -> u32 {
+fn cut_everywhere(world: &World, arguments: &[&str], check: impl FnMut(&str)) -> u32 {
+    cut_at(&CHANGES, world, arguments, check)
+}
+
+/// As [`cut_everywhere`], at these system calls alone.
+fn cut_at(calls: &[&str], world: &World, arguments: &[&str], mut check: impl FnMut(&str)) -> u32 {
     let (state, pristine) = (world.state(), world.state().with_extension("pristine"));
     copy(&state, &pristine);
     let mut cuts = 0;
-    for call in CHANGES {
+    for call in calls {
         for time in 1.. {
             fs::remove_dir_all(&state).unwrap();
             copy(&pristine, &state);
@@ -111,6 +119,81 @@ fn killed_at_any_system_call_an_update_by_a_patch_leaves_the_old_or_the_new_stat
     });
     eprintln!("{cuts} cuts: {old} left the old state, {new} the new one");
     assert!(cuts == 0 || (old > 50 && new > 3));
+}
+
+/// From a server that gives ranges: half of the tarball is there, the other half comes in the run that is killed.
+#[test]
+fn killed_at_any_system_call_a_download_that_is_gone_on_with_leaves_the_old_or_the_new_state() {
+    if !has("strace") {
+        return;
+    }
+    let mut world = World::new();
+    let web = Web::start(&world.site());
+    world.subscribe_at(&web.url).assert_ok();
+    world.run(&["update"]).assert_ok();
+    let text = noise(60_000);
+    world.release(&text);
+    web.cut(true);
+    world.run(&["update"]).assert_failed(4, "broke-off");
+    web.cut(false);
+    let begun = fs::read_dir(world.state().join("partial")).unwrap().next().unwrap();
+    assert!(
+        begun.unwrap().metadata().unwrap().len() > 10_000,
+        "nothing to go on with"
+    );
+    let (mut old, mut new, mut gone_on) = (0, 0, 0);
+    let cuts = cut_everywhere(&world, &["update"], |cut| {
+        match world.installed_text() {
+            installed if installed == "1" => old += 1,
+            installed if installed == text => new += 1,
+            other => panic!("{cut}, {other:?} is installed"),
+        }
+        let before = web.resumed();
+        assert_recovers(&world, &text, cut);
+        gone_on += web.resumed() - before;
+    });
+    eprintln!("{cuts} cuts: {old} left the old state, {new} the new one; {gone_on} downloads were gone on with");
+    assert!(cuts == 0 || (old > 50 && new > 3 && gone_on > 5));
+}
+
+/// A release, and what somebody says of the one before it.
+#[test]
+fn killed_at_any_system_call_an_update_that_learns_of_a_violation_leaves_what_is_installed_usable() {
+    if !has("strace") {
+        return;
+    }
+    let mut world = World::installed();
+    world.release("2");
+    world.run(&["update"]).assert_ok();
+    let bad = world.newest().tree_nar;
+    crate::violated::say(
+        &mut world,
+        "1",
+        attestation::Sha256Digest::of("a tree that was never here"),
+    );
+    world.run(&["update"]).assert_ok();
+    world.release("3");
+    crate::violated::say(&mut world, "2", bad);
+    let (mut knows, mut does_not) = (0, 0);
+    // Where a file comes into its place: nothing else of it is looked at.
+    let calls = ["rename", "renameat", "renameat2"];
+    let cuts = cut_at(&calls, &world, &["update"], |cut| {
+        let verified = world.run(&["verify", "2"]);
+        match verified.exit {
+            Some(0) => does_not += 1,
+            _ => {
+                verified.assert_failed(1, "violated");
+                knows += 1;
+            }
+        }
+        if world.installed_text() == "3" {
+            verified.assert_failed(1, "violated");
+        }
+        world.run(&["update"]).assert_ok();
+        assert_eq!(world.installed_text(), "3", "{cut}");
+        world.run(&["verify", "2"]).assert_failed(1, "violated");
+    });
+    assert!(cuts == 0 || (knows > 3 && does_not > 0), "{knows} {does_not}");
 }
 
 #[test]
