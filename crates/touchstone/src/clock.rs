@@ -2,7 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use attestation::Time;
+use attestation::{Seconds, Time};
 use install::{State, StateError};
 
 /// When this program was built, in seconds since 1970.
@@ -15,6 +15,17 @@ pub(crate) fn now(state: &State) -> Result<Time, StateError> {
         Err(_) => Time::from_unix(0),
     };
     Ok(before_any_state().max(seen))
+}
+
+/// A signer's clock may be wrong by that much, and nobody's fault.
+const SLACK: Seconds = Seconds::days(1);
+
+/// How far the system's clock is behind what this machine has seen, if it is by more than a day: then a mirror that shows an old
+/// state is believed for longer than it should be.
+pub(crate) fn behind(state: &State) -> Result<Option<Seconds>, StateError> {
+    let asked = state.last_attempt().map_or(Time::from_unix(0), |attempt| attempt.time);
+    let behind = now(state)?.max(asked).since(system());
+    Ok((behind > SLACK).then_some(behind))
 }
 
 /// As [`now`], where nothing has been seen yet.

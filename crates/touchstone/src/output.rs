@@ -136,7 +136,11 @@ pub(crate) fn people(names: &[PersonName]) -> String {
 
 /// How long after `earlier` `now` is, in the largest unit: `3 days`.
 pub(crate) fn age(now: Time, earlier: Time) -> String {
-    let Seconds(seconds) = now.since(earlier);
+    duration(now.since(earlier))
+}
+
+/// A duration in its largest unit: `3 days`.
+pub(crate) fn duration(Seconds(seconds): Seconds) -> String {
     let unit = [86_400, 3_600, 60]
         .into_iter()
         .find(|unit| seconds >= *unit)

@@ -120,6 +120,14 @@ fn look(state: &State, now: Time) -> Result<Status, Failure> {
         let message = "what is known of the channel has expired; nobody knows what is newer";
         wrong.push(Wrong::new("expired", message));
     }
+    if let Some(behind) = clock::behind(state)? {
+        let message = format!(
+            "this machine's clock is {} behind what it has seen, so it cannot tell for how long something has been the newest: \
+             set it",
+            output::duration(behind)
+        );
+        wrong.push(Wrong::new("clock-behind", message));
+    }
     let asked = state.last_attempt();
     wrong.extend(asked.iter().flat_map(wrong_of_attempt));
     let installed = vouched.as_ref().map_or(0, |vouched| vouched.release.sequence);

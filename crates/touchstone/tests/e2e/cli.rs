@@ -266,6 +266,35 @@ fn what_is_installed_outlives_its_freshness() {
 }
 
 #[test]
+fn a_clock_that_was_set_back_makes_nothing_fresher_and_status_says_so() {
+    if !has("faketime") {
+        return;
+    }
+    let mut world = World::installed();
+    world.run(&["status", "--check"]).assert_ok();
+    let older = world.site().with_extension("older");
+    fs::rename(world.site(), &older).unwrap();
+    world.release("2");
+    world.run(&["update"]).assert_ok();
+    // Years back: what is kept is current by the newest signed time, and the clock is what is wrong.
+    let earlier = ["faketime", "-f", "-3650d"];
+    let update = world.run_under(&earlier, &["update"]).assert_ok().json();
+    assert_eq!(update["outcome"], "unchanged");
+    let status = world.run_under(&earlier, &["status", "--check"]);
+    assert_eq!(
+        (status.exit, &status.json()["wrong"][0]["code"]),
+        (Some(1), &"clock-behind".into()),
+        "{status:?}"
+    );
+    assert!(status.stdout.contains("behind what it has seen"), "{status:?}");
+    // An older state does not become current by it.
+    fs::remove_dir_all(world.site()).unwrap();
+    fs::rename(&older, world.site()).unwrap();
+    world.run_under(&earlier, &["update"]).assert_failed(1, "rollback");
+    assert_eq!(world.installed_text(), "2");
+}
+
+#[test]
 fn old_generations_go_when_asked() {
     let mut world = World::installed();
     for text in ["2", "3", "4"] {
