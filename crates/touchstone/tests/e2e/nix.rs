@@ -15,15 +15,15 @@ use testkit::peer;
 use crate::world::{TOUCHSTONE, World};
 
 /// One version of Nix, with a store and a home of its own.
-struct Nix {
-    wrapper: PathBuf,
-    name: &'static str,
-    home: TempDir,
+pub(crate) struct Nix {
+    pub(crate) wrapper: PathBuf,
+    pub(crate) name: &'static str,
+    pub(crate) home: TempDir,
 }
 
 impl Nix {
     /// Both versions, or those there are; says which are missing.
-    fn versions() -> Vec<Self> {
+    pub(crate) fn versions() -> Vec<Self> {
         let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/nix");
         let there = |name: &'static str| {
             let wrapper = directory.join(name);
@@ -37,7 +37,7 @@ impl Nix {
         ["nix28", "nix226"].into_iter().filter_map(there).collect()
     }
 
-    fn run(&self, line: &[&str]) -> Output {
+    pub(crate) fn run(&self, line: &[&str]) -> Output {
         Command::new(&self.wrapper)
             .args(line)
             .env("TOUCHSTONE_NIX_HOME", self.home.path())
@@ -46,7 +46,7 @@ impl Nix {
             .unwrap()
     }
 
-    fn ok(&self, line: &[&str]) -> String {
+    pub(crate) fn ok(&self, line: &[&str]) -> String {
         let output = self.run(line);
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{} {line:?}: {said}", self.name);
@@ -55,13 +55,13 @@ impl Nix {
 }
 
 /// `touchstone serve`, until it is dropped.
-struct Serve {
+pub(crate) struct Serve {
     process: Child,
     json: Value,
 }
 
 impl Serve {
-    fn start(world: &World) -> Self {
+    pub(crate) fn start(world: &World) -> Self {
         let mut process = Command::new(TOUCHSTONE)
             .args(["--format", "json", "--state"])
             .arg(world.state())
@@ -78,7 +78,7 @@ impl Serve {
         Self { process, json }
     }
 
-    fn url(&self, of: &str) -> &str {
+    pub(crate) fn url(&self, of: &str) -> &str {
         self.json[of].as_str().unwrap()
     }
 
@@ -156,7 +156,7 @@ fn flake(url: &str) -> TempDir {
     directory
 }
 
-fn locked(flake: &TempDir) -> Value {
+pub(crate) fn locked(flake: &TempDir) -> Value {
     let lock: Value = serde_json::from_slice(&fs::read(flake.path().join("flake.lock")).unwrap()).unwrap();
     lock["nodes"]["nixpkgs"]["locked"].clone()
 }
