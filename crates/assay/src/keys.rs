@@ -1,6 +1,6 @@
 //! Keys as the command line names them.
 
-use std::{path::PathBuf, process::Command, rc::Rc, sync::Arc};
+use std::{env, io, os::unix::net::UnixStream, path::PathBuf, process::Command, rc::Rc, sync::Arc};
 
 use attestation::{Fingerprint, Time};
 use signer::{CardError, CardIdent, CardSigner, GnupgSigner, SignError, Signer};
@@ -9,6 +9,9 @@ use crate::{
     exit::{Exit, Failure, OrExit as _, Outcome},
     pin::AtDesk,
 };
+
+/// Where pcscd listens, unless its own variable says otherwise.
+const PCSCD: &str = "/run/pcscd/pcscd.comm";
 
 /// What `--key` names.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,8 +73,22 @@ pub(crate) fn agent_socket() -> Option<PathBuf> {
     path.is_absolute().then_some(path)
 }
 
+/// The library that talks to the reader service says of a socket that it may not open what it says of one that nobody
+/// listens at; what to do about it is another thing.
+pub(crate) fn told_apart(error: CardError) -> CardError {
+    let socket = env::var_os("PCSCLITE_CSOCK_NAME").map_or_else(|| PathBuf::from(PCSCD), PathBuf::from);
+    let denied = |error: &io::Error| error.kind() == io::ErrorKind::PermissionDenied;
+    match error {
+        CardError::NoService { .. } if UnixStream::connect(socket).is_err_and(|error| denied(&error)) => {
+            CardError::NoPermission
+        }
+        error => error,
+    }
+}
+
 /// What a token would not do.
 pub(crate) fn card_failure(error: CardError) -> Failure {
+    let error = told_apart(error);
     let (remedy, code) = (error.remedy(), error.code());
     Failure::new(Exit::Environment, error).next(remedy).code_word(code)
 }

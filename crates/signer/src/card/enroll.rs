@@ -137,6 +137,7 @@ pub fn enroll(
         }
         _ => make((new, pin.clone()), (new, pin), None, enrolment, prompt)?,
     };
+    pin_for_each_signature(&mut new.borrow_mut(), &admin)?;
     // Last: it cannot be undone, and until here every key would have wanted a finger.
     let touch = fix_touch(&mut new.borrow_mut(), &admin)?;
     Ok(Enrolled { touch, ..made })
@@ -205,6 +206,23 @@ fn noted_fingerprint(
     let unsupported = || openpgp_card::Error::UnsupportedAlgo("the card made another kind of key".to_owned());
     let key = public::from_material(material, created.get()).ok_or_else(unsupported)?;
     key.fingerprint().as_bytes().try_into()
+}
+
+/// Has the card forget the PIN after each signature, so that none is made by whoever talks to it next. What we sign presents
+/// the PIN each time anyway.
+fn pin_for_each_signature(token: &mut Token, admin: &SecretString) -> Result<(), CardError> {
+    const DOING: &str = "having it ask the PIN for each signature";
+    let admin = admin.clone();
+    token.ask(QUICK, DOING, move |ident, card| {
+        let failed = |error: openpgp_card::Error| CardError::of(ident, DOING, &error);
+        if card.pw_status_bytes().map_err(failed)?.pw1_cds_valid_once() {
+            return Ok(());
+        }
+        verify(ident, card, Secret::Admin, admin)?;
+        let mut admin_card = card.as_admin_card(None).map_err(failed)?;
+        admin_card.set_user_pin_signing_validity(true).map_err(failed)?;
+        card.invalidate_cache().map_err(failed)
+    })
 }
 
 fn fix_touch(token: &mut Token, admin: &SecretString) -> Result<Option<Touch>, CardError> {

@@ -80,6 +80,18 @@ pub enum CardError {
         /// What follows from the key and its creation time.
         computed: Fingerprint,
     },
+    /// It was another key when the token was opened: somebody has put another card in.
+    #[error("token {ident} has another key in its {slot} slot than before: {found}, it was {expected}")]
+    OtherKey {
+        /// The token.
+        ident: CardIdent,
+        /// The slot.
+        slot: Slot,
+        /// The key that was there.
+        expected: Fingerprint,
+        /// The key that is there now.
+        found: Fingerprint,
+    },
     /// A key that signs nothing of ours.
     #[error(
         "token {ident} has a key that signs nothing here: {algorithm}; needed is Ed25519, RSA of 2048 to 4096 bits, or (for statements only) P-256"
@@ -214,7 +226,8 @@ impl CardError {
             }
             Self::NoPermission => {
                 "polkit decides who may use it: log in at this machine's own seat, or allow the action \
-                 org.debian.pcsc-lite.access_pcsc for this user"
+                 org.debian.pcsc-lite.access_pcsc for this user. If its socket itself is closed to you: systemctl start \
+                 pcscd.socket makes it for all users"
                     .to_owned()
             }
             Self::NoToken => "plug it in; then assay token doctor says more".to_owned(),
@@ -236,6 +249,9 @@ impl CardError {
             }
             Self::NotedFingerprint { .. } => {
                 "do not use this token before you know who wrote that note; gpg --card-status shows it".to_owned()
+            }
+            Self::OtherKey { .. } => {
+                "nothing was signed, and no PIN was given to it. Whose token is that? assay token status".to_owned()
             }
             Self::Algorithm { .. } => {
                 "make another key on it: assay token enroll --algorithm ed25519 (or rsa2048, rsa3072, rsa4096)".to_owned()
@@ -284,6 +300,7 @@ impl CardError {
             Self::EmptySlot { .. } => "empty-slot",
             Self::SlotTaken { .. } => "slot-taken",
             Self::NotedFingerprint { .. } => "noted-fingerprint",
+            Self::OtherKey { .. } => "other-key",
             Self::Algorithm { .. } => "algorithm",
             Self::Firmware { .. } => "firmware",
             Self::WrongPin { .. } => "wrong-pin",

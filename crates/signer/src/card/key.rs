@@ -77,6 +77,18 @@ impl<'t> CardKey<'t> {
         })
     }
 
+    /// The key in `slot`, which must be the one that was read before: another one signs nothing, and gets no PIN.
+    pub(super) fn of(
+        token: &'t RefCell<Token>,
+        slot: Slot,
+        public: PublicKey,
+        pin: SecretString,
+        prompt: Asks,
+    ) -> Result<Self, CardError> {
+        let key = Self::new(token, slot, pin, prompt)?;
+        Ok(Self { public, ..key })
+    }
+
     /// Why the last signature failed: sequoia passes on words only. `otherwise` is its words.
     pub(super) fn failure(&mut self, otherwise: &sequoia_openpgp::anyhow::Error) -> CardError {
         self.failure
@@ -93,7 +105,10 @@ impl<'t> CardKey<'t> {
         };
         let (algorithm, data) = public::to_sign(&self.public, hash, digest).ok_or_else(unsuitable)?;
         let (slot, touch, pin, prompt) = (self.slot, self.touch, self.pin.clone(), Arc::clone(&self.prompt));
+        let expected = self.public.clone();
         let raw = token.ask(SIGNING, "signing", move |ident, card| {
+            // Another card with that name may be in the reader by now: it gets no PIN.
+            is_still(ident, card, slot, &expected)?;
             verify(ident, card, Secret::of(slot), pin)?;
             if touch {
                 prompt.touch(ident, TOUCH_SECONDS);
@@ -115,6 +130,29 @@ impl crypto::Signer for CardKey<'_> {
             self.failure = Some(failure);
             sequoia_openpgp::anyhow::anyhow!(words)
         })
+    }
+}
+
+/// Refuses another key than the one that the card had.
+fn is_still(
+    ident: &CardIdent,
+    card: &mut Card<Transaction<'_>>,
+    slot: Slot,
+    expected: &PublicKey,
+) -> Result<(), CardError> {
+    let found = public::read(ident, card, slot)?;
+    if found == *expected {
+        return Ok(());
+    }
+    let name = |key: &PublicKey| public::fingerprint(key);
+    match (name(expected), name(&found)) {
+        (Some(expected), Some(found)) => Err(CardError::OtherKey {
+            ident: ident.clone(),
+            slot,
+            expected,
+            found,
+        }),
+        _ => Err(CardError::Certificate("not a version 4 key".to_owned())),
     }
 }
 

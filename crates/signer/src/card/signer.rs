@@ -105,7 +105,7 @@ impl CardSigner {
         }
         let pin = self.unlocked.borrow().as_ref().map(|unlocked| unlocked.pin.clone());
         let pin = pin.ok_or(crate::pin::PinError::Cancelled)?;
-        let mut key = CardKey::new(&self.token, Slot::Sign, pin, Arc::clone(&self.prompt))?;
+        let mut key = CardKey::of(&self.token, Slot::Sign, self.key.clone(), pin, Arc::clone(&self.prompt))?;
         let made = self.packet(&mut key, document);
         made.map_err(|error| key.failure(&error))
     }

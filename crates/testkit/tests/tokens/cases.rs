@@ -237,13 +237,13 @@ fn refuses_firmware_whose_keys_can_be_computed() {
 }
 
 /// Somebody's gpg, with a pinentry that knows a PIN.
-struct Gpg<'t> {
+pub(crate) struct Gpg<'t> {
     tokens: &'t Tokens,
     home: std::path::PathBuf,
 }
 
 impl<'t> Gpg<'t> {
-    fn new(tokens: &'t Tokens, person: &str, pin: &str) -> Self {
+    pub(crate) fn new(tokens: &'t Tokens, person: &str, pin: &str) -> Self {
         use std::os::unix::fs::PermissionsExt as _;
         // Where the world's commands look for it; a short path, since sockets are in it.
         let home = tokens.world.path("gnupg").join(person);
@@ -269,7 +269,7 @@ impl<'t> Gpg<'t> {
         Self { tokens, home }
     }
 
-    fn run(&self, program: &str, arguments: &[&str]) -> String {
+    pub(crate) fn run(&self, program: &str, arguments: &[&str]) -> String {
         let output = Command::new(program)
             .env("GNUPGHOME", &self.home)
             .env("PCSCLITE_CSOCK_NAME", self.tokens.world.pcscd_socket())

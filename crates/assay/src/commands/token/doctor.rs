@@ -100,7 +100,7 @@ fn examine(wanted: Option<&CardIdent>, book: &Book) -> Vec<Finding> {
     let socket = keys::agent_socket();
     let plugged = match card::plugged(socket.as_deref()) {
         Ok(plugged) => plugged,
-        Err(error) => return vec![(&error).into()],
+        Err(error) => return vec![(&keys::told_apart(error)).into()],
     };
     let mut findings = vec![Finding::good("service", "the reader service (pcscd) answers")];
     let (mut tokens, mut others) = (Vec::new(), Vec::new());
@@ -157,6 +157,15 @@ fn of_token(token: &Token, status: &TokenStatus, book: &Book, findings: &mut Vec
             left => Finding::good("pin", format!("the {name} has {left} tries left")),
         });
     }
+    findings.push(if status.pin_for_each {
+        Finding::good("pin-for-each", "it forgets the PIN after each signature")
+    } else {
+        Finding::good(
+            "pin-kept",
+            "it keeps the PIN after a signature, so whoever talks to it next signs without (it signs; to change that: gpg \
+             --card-edit, admin, forcesig)",
+        )
+    });
     let Some(slot) = status.slot(Slot::Sign) else { return };
     let Some(key) = &slot.key else {
         let empty = CardError::EmptySlot {
