@@ -103,7 +103,12 @@ pub(crate) struct WriteError {
 /// Writes a file whole or not at all: temporary file, fsync, rename, fsync of the directory.
 pub(crate) fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), WriteError> {
     let write = || -> io::Result<()> {
-        let directory = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
+        // Of a bare name it is the empty path, which is no directory.
+        let directory = match path.parent() {
+            Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
+            Some(parent) => parent,
+            None => return Err(io::ErrorKind::InvalidInput.into()),
+        };
         fs::create_dir_all(directory)?;
         let mut file = tempfile::NamedTempFile::new_in(directory)?;
         file.write_all(bytes)?;

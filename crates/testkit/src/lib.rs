@@ -3,6 +3,7 @@
 pub mod bench;
 pub mod chain;
 pub mod git;
+pub mod maker;
 pub mod peer;
 pub mod people;
 pub mod tarball;

@@ -1,10 +1,10 @@
 //! Evidence that keys live on tokens. The chains of certificates are openssl's; no real YubiKey was there when they were
 //! made, so what is tested is the form that its maker documents.
 
-use std::{collections::BTreeSet, fs, path::Path, process::Command};
+use std::collections::BTreeSet;
 
 use attestation::{
-    AttestationRoot, Fingerprint,
+    AttestationRoot,
     chain::{Hardware, PolicyDocument},
     statement::{Claim, Statement, Witness},
 };
@@ -12,213 +12,25 @@ use policy::{
     Verified,
     hardware::{self, AttestationRefusal, HardwareRefusal},
 };
-use sequoia_openpgp::{Cert, crypto::mpi::PublicKey, parse::Parse as _};
-use testkit::{TestChain, TestPerson, peer};
+use testkit::{
+    TestChain, TestPerson,
+    maker::{Forgery, Maker, has_openssl, public_pem},
+};
 
 use crate::{
     NOW,
     statements::{envelope, judged, statement},
 };
 
-/// What openssl is to make of a key, and what is wrong with it.
-#[derive(Clone)]
-struct Forgery {
-    fingerprint: String,
-    source: &'static str,
-    touch: &'static str,
-    /// Constraints of the token's own certificate.
-    device: &'static str,
-    /// Whose key is attested, if not the person's.
-    other_key: bool,
-    /// How long the statement is valid, in days from now.
-    days: &'static str,
+/// The chain of a token's statement about a person's key.
+fn attest(maker: &Maker, person: &TestPerson, key: usize, forgery: &Forgery) -> Vec<u8> {
+    let subject = if forgery.other_key { 1 - key } else { key };
+    maker.attest(&public_pem(&person.certificate, &person.keys[subject]), forgery)
 }
 
-impl Forgery {
-    fn honest(key: &Fingerprint) -> Self {
-        Self {
-            fingerprint: key.to_string(),
-            source: "020101",
-            touch: "040102",
-            device: "critical,CA:TRUE,pathlen:0",
-            other_key: false,
-            days: "3650",
-        }
-    }
-}
-
-/// A maker of tokens.
-struct Maker {
-    place: tempfile::TempDir,
-}
-
-impl Maker {
-    fn new(algorithm: &str) -> Self {
-        let maker = Self {
-            place: tempfile::tempdir().unwrap(),
-        };
-        maker.key(algorithm, "root");
-        maker.openssl(&[
-            "req",
-            "-x509",
-            "-key",
-            "root.key",
-            "-subj",
-            "/CN=Maker Root",
-            "-days",
-            "3650",
-            "-not_before",
-            "20250101000000Z",
-            "-out",
-            "root.pem",
-        ]);
-        maker.key(algorithm, "device");
-        maker
-    }
-
-    fn key(&self, algorithm: &str, name: &str) {
-        let out = format!("{name}.key");
-        match algorithm {
-            "rsa" => self.openssl(&[
-                "genpkey",
-                "-algorithm",
-                "RSA",
-                "-pkeyopt",
-                "rsa_keygen_bits:2048",
-                "-out",
-                &out,
-            ]),
-            _ => self.openssl(&[
-                "genpkey",
-                "-algorithm",
-                "EC",
-                "-pkeyopt",
-                "ec_paramgen_curve:P-256",
-                "-out",
-                &out,
-            ]),
-        }
-    }
-
-    fn openssl(&self, arguments: &[&str]) {
-        // Certificates are dated by the clock; the tests' time is another one.
-        let output = Command::new("faketime")
-            .args(["2025-06-01 00:00:00", "openssl"])
-            .args(
-                arguments
-                    .iter()
-                    .filter(|argument| **argument != "-not_before" && !argument.ends_with("000000Z")),
-            )
-            .current_dir(self.place.path())
-            .output()
-            .unwrap();
-        assert!(
-            output.status.success(),
-            "{arguments:?}: {}",
-            String::from_utf8_lossy(&output.stderr)
-        );
-    }
-
-    fn write(&self, name: &str, text: impl AsRef<[u8]>) {
-        fs::write(self.place.path().join(name), text).unwrap();
-    }
-
-    fn read(&self, name: &str) -> Vec<u8> {
-        fs::read(self.place.path().join(name)).unwrap()
-    }
-
-    fn root(&self) -> AttestationRoot {
-        hardware::root_digest(&self.read("root.pem")).unwrap()
-    }
-
-    /// The chain of a token's statement about a person's key.
-    fn attest(&self, person: &TestPerson, key: usize, forgery: &Forgery) -> Vec<u8> {
-        self.write("device.ext", format!("basicConstraints={}\n", forgery.device));
-        self.sign("device", "/CN=Token 7654321", "root", "device.ext", None, "3650");
-        let extensions = format!(
-            "1.3.6.1.4.1.41482.5.2=DER:{}\n1.3.6.1.4.1.41482.5.3=DER:0403050403\n\
-             1.3.6.1.4.1.41482.5.4=DER:0414{}\n1.3.6.1.4.1.41482.5.7=DER:020374cbb1\n\
-             1.3.6.1.4.1.41482.5.8=DER:{}\n",
-            forgery.source, forgery.fingerprint, forgery.touch
-        );
-        self.write("statement.ext", extensions);
-        self.write(
-            "subject.pem",
-            public_pem(person, if forgery.other_key { 1 - key } else { key }),
-        );
-        self.key("p256", "statement");
-        self.sign(
-            "statement",
-            "/CN=SIG key",
-            "device",
-            "statement.ext",
-            Some("subject.pem"),
-            forgery.days,
-        );
-        [
-            self.read("statement.pem"),
-            self.read("device.pem"),
-            self.read("root.pem"),
-        ]
-        .concat()
-    }
-
-    fn sign(&self, name: &str, subject: &str, by: &str, extensions: &str, key: Option<&str>, days: &str) {
-        let file = |suffix: &str| format!("{name}.{suffix}");
-        let (request, own) = (file("csr"), file("key"));
-        self.openssl(&["req", "-new", "-key", &own, "-subj", subject, "-out", &request]);
-        let (maker, maker_key, out) = (format!("{by}.pem"), format!("{by}.key"), file("pem"));
-        let mut arguments = vec![
-            "x509",
-            "-req",
-            "-in",
-            &request,
-            "-CA",
-            &maker,
-            "-CAkey",
-            &maker_key,
-            "-set_serial",
-            "1",
-            "-days",
-            days,
-            "-extfile",
-            extensions,
-            "-out",
-            &out,
-        ];
-        if let Some(key) = key {
-            arguments.extend(["-force_pubkey", key]);
-        }
-        self.openssl(&arguments);
-    }
-}
-
-/// A person's Ed25519 key as SubjectPublicKeyInfo (RFC 8410).
-fn public_pem(person: &TestPerson, key: usize) -> String {
-    let cert = Cert::from_bytes(&person.certificate).unwrap();
-    let wanted = person.keys[key].to_string();
-    let found = cert
-        .keys()
-        .find(|key| key.key().fingerprint().to_hex().to_lowercase() == wanted)
-        .unwrap();
-    let PublicKey::EdDSA { q, .. } = found.key().mpis() else {
-        panic!("another kind of key")
-    };
-    let mut der = data_encoding::HEXLOWER.decode(b"302a300506032b6570032100").unwrap();
-    der.extend(&q.value()[1..]);
-    format!(
-        "-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n",
-        data_encoding::BASE64.encode(&der)
-    )
-}
-
-fn has_openssl() -> bool {
-    // It has `openssl version`, and no `--version`.
-    if Path::new("/usr/bin/openssl").exists() && peer::has("faketime") {
-        return true;
-    }
-    peer::missing("openssl is not installed");
-    false
+/// The digest under which a policy pins the maker.
+fn root(maker: &Maker) -> AttestationRoot {
+    hardware::root_digest(&maker.read("root.pem")).unwrap()
 }
 
 /// The policy in which carol is attested, with her first key alone.
@@ -242,8 +54,8 @@ fn refusal(algorithm: &str, spoil: impl FnOnce(&mut Forgery)) -> AttestationRefu
     let carol = chain.person("carol");
     let mut forgery = Forgery::honest(&carol.keys[0]);
     spoil(&mut forgery);
-    let evidence = maker.attest(carol, 0, &forgery);
-    match judge(&chain, &attested(&chain, &[maker.root()]), &[evidence]).unwrap_err() {
+    let evidence = attest(&maker, carol, 0, &forgery);
+    match judge(&chain, &attested(&chain, &[root(&maker)]), &[evidence]).unwrap_err() {
         HardwareRefusal::NotAttested {
             closest: Some(closest), ..
         } => closest,
@@ -260,13 +72,13 @@ fn an_attestation_by_a_token_of_a_pinned_maker_counts() {
         let chain = TestChain::new(NOW);
         let maker = Maker::new(algorithm);
         let carol = chain.person("carol");
-        let evidence = maker.attest(carol, 0, &Forgery::honest(&carol.keys[0]));
-        let roots = BTreeSet::from([maker.root()]);
+        let evidence = attest(&maker, carol, 0, &Forgery::honest(&carol.keys[0]));
+        let roots = BTreeSet::from([root(&maker)]);
         let said = hardware::attest(&evidence, &carol.keys[0], carol.primary, &chain.keyring, &roots, NOW).unwrap();
         assert_eq!((said.serial, said.firmware), (7_654_321, [5, 4, 3]));
         judge(
             &chain,
-            &attested(&chain, &[maker.root()]),
+            &attested(&chain, &[root(&maker)]),
             &[b"junk".to_vec(), evidence],
         )
         .unwrap();
@@ -335,11 +147,11 @@ fn refuses_attestation_from_another_maker_and_with_a_flipped_byte() {
     let (maker, mallory) = (Maker::new("rsa"), Maker::new("rsa"));
     let carol = chain.person("carol");
     let honest = Forgery::honest(&carol.keys[0]);
-    let policy = attested(&chain, &[maker.root()]);
-    let evidence = maker.attest(carol, 0, &honest);
+    let policy = attested(&chain, &[root(&maker)]);
+    let evidence = attest(&maker, carol, 0, &honest);
     judge(&chain, &policy, std::slice::from_ref(&evidence)).unwrap();
 
-    let forged = mallory.attest(carol, 0, &honest);
+    let forged = attest(&mallory, carol, 0, &honest);
     let why = |evidence: Vec<u8>| match judge(&chain, &policy, &[evidence]).unwrap_err() {
         HardwareRefusal::NotAttested { closest, .. } => closest,
         other => panic!("refused for something else: {other:?}"),

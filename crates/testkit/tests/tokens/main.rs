@@ -2,9 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on stops, in its helpers too")]
 
+mod announced;
 mod cases;
 mod common;
 mod cycle;
 mod doctor;
+mod evidence;
 mod quickstart;
 mod secrets;

@@ -14,11 +14,24 @@ const GET_VERSION: u8 = 0xf1;
 /// PERFORM SECURITY OPERATION: COMPUTE DIGITAL SIGNATURE.
 const SIGN: [u8; 3] = [0x2a, 0x9e, 0x9a];
 
+/// Yubico's own instruction that has a key attested, with its class.
+const ATTEST: [u8; 2] = [0x80, 0xfb];
+
+/// SELECT DATA: which of three certificates is meant. YubiKeys up to 5.4.3 want a form of it that opcard refuses.
+const SELECT_DATA: u8 = 0xa5;
+
+/// GET DATA of the cardholder's certificate, where the token puts its statement, and of the certificate that signed it.
+const GET_STATEMENT: [u8; 4] = [0x00, 0xca, 0x7f, 0x21];
+const GET_DEVICE: [u8; 4] = [0x00, 0xca, 0x00, 0xfc];
+
 /// A card that says it is a YubiKey.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Disguise {
     /// The firmware.
     pub(crate) version: [u8; 3],
+    /// What it attests of its signing key: the statement, and the certificate of the key that signed it, in DER. They are
+    /// somebody's who knows the card's key; opcard has no attestation of its own.
+    pub(crate) attestation: Option<[Vec<u8>; 2]>,
 }
 
 /// opcard behind the transport layer.
@@ -30,6 +43,8 @@ pub(crate) struct VirtualCard<T: opcard::Client> {
     pending: Option<Command<ROOM>>,
     /// Of an answer, what was not fetched yet.
     rest: VecDeque<u8>,
+    /// Whether it was asked to attest its key since it was plugged in.
+    attested: bool,
 }
 
 impl<T: opcard::Client> VirtualCard<T> {
@@ -40,6 +55,7 @@ impl<T: opcard::Client> VirtualCard<T> {
             trace,
             pending: None,
             rest: VecDeque::new(),
+            attested: false,
         }
     }
 
@@ -76,9 +92,10 @@ impl<T: opcard::Client> VirtualCard<T> {
     }
 
     fn answer(&mut self, raw: &[u8]) -> Result<Vec<u8>, Status> {
-        if let (Some(disguise), Some(&GET_VERSION)) = (self.disguise, raw.get(1)) {
+        if let (Some(disguise), Some(&GET_VERSION)) = (&self.disguise, raw.get(1)) {
             return Ok([&disguise.version[..], &[0x90, 0x00]].concat());
         }
+        let made_up = self.attestation(raw);
         let command = Command::<ROOM>::try_from(raw).map_err(|_| Status::WrongLength)?;
         let wanted = command.expected();
         if command.instruction() != Instruction::GetResponse {
@@ -94,10 +111,14 @@ impl<T: opcard::Client> VirtualCard<T> {
                 self.pending = Some(whole);
                 return Ok(vec![0x90, 0x00]);
             }
-            let mut answer: heapless::Vec<u8, ROOM> = heapless::Vec::new();
             self.rest.clear();
-            self.card.handle(whole.as_view(), &mut answer)?;
-            self.rest.extend(answer.iter());
+            if let Some(made_up) = made_up {
+                self.rest.extend(made_up);
+            } else {
+                let mut answer: heapless::Vec<u8, ROOM> = heapless::Vec::new();
+                self.card.handle(whole.as_view(), &mut answer)?;
+                self.rest.extend(answer.iter());
+            }
         }
         let now = wanted.min(self.rest.len());
         let mut answer: Vec<u8> = self.rest.drain(..now).collect();
@@ -106,5 +127,22 @@ impl<T: opcard::Client> VirtualCard<T> {
             more => [0x61, u8::try_from(more).unwrap_or(u8::MAX)],
         });
         Ok(answer)
+    }
+
+    /// What a token with attestation answers, where it is not what opcard does.
+    fn attestation(&mut self, raw: &[u8]) -> Option<Vec<u8>> {
+        let [statement, device] = self.disguise.as_ref()?.attestation.as_ref()?;
+        if raw.starts_with(&ATTEST) {
+            self.attested = true;
+            return Some(Vec::new());
+        }
+        if raw.get(1) == Some(&SELECT_DATA) {
+            return Some(Vec::new());
+        }
+        match raw.get(..4)? {
+            head if head == GET_STATEMENT && self.attested => Some(statement.clone()),
+            head if head == GET_DEVICE => Some(device.clone()),
+            _ => None,
+        }
     }
 }

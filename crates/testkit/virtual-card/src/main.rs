@@ -59,6 +59,9 @@ struct Args {
     /// Answer as a YubiKey of this firmware when asked for it
     #[arg(long, value_name = "MAJOR.MINOR.PATCH", value_parser = parse_firmware)]
     yubikey: Option<Disguise>,
+    /// With --yubikey: attest the signing key with statement.der and device.der of this directory
+    #[arg(long, value_name = "DIR", requires = "yubikey")]
+    attestation: Option<PathBuf>,
     /// Say every command and its status on standard error
     #[arg(long)]
     trace: bool,
@@ -72,11 +75,29 @@ fn parse_firmware(text: &str) -> Result<Disguise, String> {
     let numbers: Result<Vec<u8>, _> = text.split('.').map(str::parse).collect();
     let numbers = numbers.map_err(|error| error.to_string())?;
     let version = numbers.try_into().map_err(|_| "three numbers".to_owned())?;
-    Ok(Disguise { version })
+    Ok(Disguise {
+        version,
+        attestation: None,
+    })
+}
+
+/// What it attests, from a directory.
+fn read_attestation(directory: &std::path::Path) -> std::io::Result<[Vec<u8>; 2]> {
+    let read = |name: &str| std::fs::read(directory.join(name));
+    Ok([read("statement.der")?, read("device.der")?])
 }
 
 fn main() -> ExitCode {
-    let args = Args::parse();
+    let mut args = Args::parse();
+    if let (Some(disguise), Some(directory)) = (&mut args.yubikey, &args.attestation) {
+        match read_attestation(directory) {
+            Ok(attestation) => disguise.attestation = Some(attestation),
+            Err(error) => {
+                eprintln!("virtual-card: {}: {error}", directory.display());
+                return ExitCode::from(3);
+            }
+        }
+    }
     let storage = match &args.state {
         None => StoreConfig::ram(),
         Some(directory) => match std::fs::create_dir_all(directory) {
