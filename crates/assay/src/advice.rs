@@ -46,7 +46,8 @@ fn of_one(error: &(dyn Error + 'static)) -> Option<String> {
         .or_else(|| find(error, hardware))
 }
 
-const WHO_FILED_IT: &str = "find out who filed it (git log touchstone), and exchange the ledger with somebody who has a good \
+/// For what is wrong in the ledger, whoever put it there.
+pub(crate) const WHO_FILED_IT: &str = "find out who filed it (git log touchstone), and exchange the ledger with somebody who has a good \
                             one: assay sync";
 
 fn trust(error: &TrustError) -> String {
@@ -179,6 +180,11 @@ fn certificate(error: &CertificateRefusal) -> String {
         }
         CertificateRefusal::Revoked { .. } | CertificateRefusal::WeakPrimary { .. } => {
             "its owner makes another key (assay token enroll), then assay policy propose policy.toml --certificate NAME.asc"
+                .to_owned()
+        }
+        CertificateRefusal::NotCertified(_) => {
+            "some of those who could certify it (gpg --local-user PRIMARY --sign-key FINGERPRINT), then assay policy propose \
+             policy.toml --certificate NAME.asc"
                 .to_owned()
         }
         CertificateRefusal::Algorithm { .. } | CertificateRefusal::StatementsOnly { .. } => {

@@ -16,6 +16,7 @@ use policy::{
 };
 
 use crate::{
+    advice,
     desk::Desk,
     exit::{Exit, Failure, OrExit as _, Outcome},
     seen::Seen,
@@ -121,7 +122,7 @@ impl ChainState {
         let policy = root
             .policy
             .clone()
-            .ok_or_else(|| Failure::new(Exit::Refused, "the root carries no policy"))?;
+            .ok_or_else(|| Failure::new(Exit::Refused, "the root carries no policy").next(advice::WHO_FILED_IT))?;
         Ok(Some(Self {
             chain,
             root,
@@ -334,7 +335,10 @@ impl ChainState {
             .iter()
             .flatten()
             .find(|delegated| delegated.name == role.as_str());
-        let found = found.ok_or_else(|| Failure::new(Exit::Refused, format!("the policy has no role {role}")))?;
+        let found = found.ok_or_else(|| {
+            Failure::new(Exit::Refused, format!("the policy has no role {role}"))
+                .next("assay policy show lists the roles; assay policy propose adds one")
+        })?;
         let role_keys = RoleKeys {
             keyids: found.keyids.clone(),
             threshold: found.threshold,
@@ -439,6 +443,10 @@ fn pinned_chain(settings: &Settings, found: ChainId, first: &Unverified<Signed<R
         Some(accepted) => Err(Failure::new(
             Exit::Refused,
             format!("the ledger's first root has payload {payload}, accepted was {accepted}: this is another chain"),
+        )
+        .next(
+            "compare the digest with what the root's maker told you, on a way that you trust; a remote of another chain is joined \
+             in another clone: assay init --join",
         )),
         None => Err(Failure::new(Exit::Usage, "this clone pins no chain").next(
             "ask for the chain's id on a way that you trust, then: assay init --join REMOTE --chain ID --as NAME",

@@ -81,7 +81,7 @@ impl Failure {
 
     /// For `--format json`.
     pub(crate) fn to_json(&self) -> serde_json::Value {
-        let mut json = serde_json::json!({"error": self.chain(), "exit": self.exit as u8, "next": self.what_next()});
+        let mut json = serde_json::json!({"error": self.chain(), "exit": self.exit as u8, "next": self.shown_next()});
         if let Some(details) = &self.details {
             json["details"] = (**details).clone();
         }
@@ -97,6 +97,17 @@ impl Failure {
     /// What to do next: as the command says, else as the refusal itself tells.
     fn what_next(&self) -> Option<String> {
         self.next.clone().or_else(|| advice::of(&*self.source))
+    }
+
+    /// No refusal is without it: at the very least, where what was refused came from.
+    fn shown_next(&self) -> Option<String> {
+        let somewhere = || {
+            "nothing was signed or written; find out where it came from (for the ledger: git log touchstone), and tell its \
+             maker"
+                .to_owned()
+        };
+        self.what_next()
+            .or_else(|| (self.exit == Exit::Refused).then(somewhere))
     }
 
     fn chain(&self) -> Vec<String> {
@@ -117,7 +128,7 @@ impl Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.chain().join(": "))?;
-        if let Some(next) = self.what_next() {
+        if let Some(next) = self.shown_next() {
             write!(f, "\n  next: {next}")?;
         }
         Ok(())

@@ -41,6 +41,9 @@ pub struct PolicyDocument {
     /// digits. It can make a channel stale or lock it, never false.
     #[serde(rename = "online-key")]
     pub online_key: String,
+    /// Who certifies the others' certificates, and how many of them it takes; absent where the root's pins are enough.
+    #[serde(rename = "web-of-trust", default, skip_serializing_if = "Option::is_none")]
+    pub web_of_trust: Option<ReleaseRole>,
     /// Makers of tokens whose attestations count. Needed by whoever is [`Hardware::Attested`].
     #[serde(rename = "attestation-roots", default, skip_serializing_if = "BTreeSet::is_empty")]
     pub attestation_roots: BTreeSet<AttestationRoot>,

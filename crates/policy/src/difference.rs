@@ -35,6 +35,7 @@ pub fn differences(old: &PolicyDocument, new: &PolicyDocument) -> Vec<Difference
         rules,
         freshness,
         online_key,
+        web_of_trust,
         attestation_roots,
     } = new;
     let mut out = Found(Vec::new());
@@ -85,6 +86,15 @@ pub fn differences(old: &PolicyDocument, new: &PolicyDocument) -> Vec<Difference
     compare_rules(&old.rules, rules, &mut out);
     compare_freshness(&old.freshness, freshness, &mut out);
     out.changed("the online key", &old.online_key, online_key, true);
+    match (&old.web_of_trust, web_of_trust) {
+        (None, None) => {}
+        (None, Some(web)) => out.neutral(format!(
+            "people count when {} of role {} certify their certificates",
+            web.threshold, web.role
+        )),
+        (Some(_), None) => out.weaker("nobody has to certify people's certificates any more".to_owned()),
+        (Some(before), Some(after)) => compare_release("a person's certificate", before, after, &mut out),
+    }
     for root in attestation_roots.difference(&old.attestation_roots) {
         out.weaker(format!("what tokens attest counts up to maker {root}"));
     }

@@ -126,6 +126,10 @@ pub fn check(policy: &PolicyDocument) -> Result<(), PolicyRefusal> {
         let people = members(policy, &repository.commits.role)?.len();
         threshold_within("repository.commits", repository.commits.threshold, people, people)?;
     }
+    if let Some(web) = &policy.web_of_trust {
+        let people = members(policy, &web.role)?.len();
+        threshold_within("web-of-trust", web.threshold, people, people)?;
+    }
     let freshness = &policy.freshness;
     positive("freshness.root", freshness.root)?;
     positive("freshness.targets", freshness.targets)?;

@@ -70,7 +70,7 @@ struct Job<'a> {
 impl<'a> Jury<'a> {
     /// The people of a court's policy.
     pub(crate) fn of_court(court: Court<'a>, keyring: &'a Keyring) -> Self {
-        let people = court.policy().people.clone();
+        let people = court.people();
         Self::new(Some(court), people, keyring, court.now)
     }
 

@@ -6,6 +6,7 @@
 
 mod strict;
 mod timeline;
+mod web;
 
 use std::{
     collections::BTreeMap,
@@ -28,6 +29,7 @@ use sequoia_openpgp::{
 use crate::signature::KeyMaterial;
 
 pub(crate) use timeline::Timeline;
+pub use web::Uncertified;
 
 /// No certificate file may be larger: nobody's certificate is, and ten megabytes of user ids are an attack.
 pub const MAX_KEYRING_BYTES: usize = 5 << 20;
@@ -101,6 +103,9 @@ pub enum CertificateRefusal {
         /// The key.
         key: Fingerprint,
     },
+    /// Too few of the people who certify say that the certificate is the person's.
+    #[error("{0}")]
+    NotCertified(Box<Uncertified>),
     /// Of an algorithm that signs nothing of ours.
     #[error(
         "key {key} is of an algorithm that is not taken: {algorithm}; needed is Ed25519, RSA of 2048 to 4096 bits, or (for statements only) P-256"

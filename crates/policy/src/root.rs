@@ -79,6 +79,12 @@ pub fn compile(policy: PolicyDocument, version: u64, at: Time, keyring: &Keyring
                     source,
                 })?;
         }
+        keyring
+            .require_certified(&policy, name, at)
+            .map_err(|source| RootRefusal::Key {
+                person: name.clone(),
+                source,
+            })?;
     }
     let (keys, roles) = derive(&policy, keyring)?;
     Ok(Root {

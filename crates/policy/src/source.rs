@@ -44,6 +44,7 @@ struct Source {
     #[serde(default)]
     channels: BTreeMap<ChannelName, SourceChannel>,
     repository: Option<RepositoryPolicy>,
+    web_of_trust: Option<ReleaseRole>,
     #[serde(default)]
     rules: Vec<SourceRule>,
     #[serde(default)]
@@ -166,6 +167,7 @@ pub fn read(text: &str, chain: Option<ChainId>) -> Result<PolicyDocument, Source
         rules: rules.collect(),
         freshness,
         online_key: source.online_key,
+        web_of_trust: source.web_of_trust,
         attestation_roots: source.attestation_roots,
     })
 }

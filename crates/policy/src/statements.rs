@@ -2,9 +2,11 @@
 
 mod positions;
 
+use std::collections::BTreeMap;
+
 use attestation::{
     ChainId, KeyId, PersonName, StatementId, Time,
-    chain::PolicyDocument,
+    chain::{Person, PolicyDocument},
     dsse::Envelope,
     openpgp::{PgpFormError, PgpSignature},
     statement::{Statement, StatementError},
@@ -12,7 +14,7 @@ use attestation::{
 
 use crate::{
     jury::Jury,
-    keyring::Keyring,
+    keyring::{CertificateRefusal, Keyring},
     root::role,
     seal::{Evidence, Verified, Vouch},
     signature::SignatureRefusal,
@@ -83,6 +85,8 @@ pub struct Court<'a> {
     root_version: u64,
     pub(crate) policy: &'a PolicyDocument,
     keyring: &'a Keyring,
+    /// Whose certificates too few certify, now.
+    uncertified: &'a BTreeMap<PersonName, CertificateRefusal>,
     pub(crate) now: Time,
 }
 
@@ -92,6 +96,7 @@ impl<'a> Court<'a> {
         root_version: u64,
         policy: &'a PolicyDocument,
         keyring: &'a Keyring,
+        uncertified: &'a BTreeMap<PersonName, CertificateRefusal>,
         now: Time,
     ) -> Self {
         Self {
@@ -99,6 +104,7 @@ impl<'a> Court<'a> {
             root_version,
             policy,
             keyring,
+            uncertified,
             now,
         }
     }
@@ -111,6 +117,13 @@ impl<'a> Court<'a> {
     /// The policy in force.
     pub const fn policy(&self) -> &'a PolicyDocument {
         self.policy
+    }
+
+    /// The people who count: everybody whose certificate enough others certify, where the policy asks for that.
+    pub(crate) fn people(&self) -> BTreeMap<PersonName, Person> {
+        let people = self.policy.people.iter();
+        let counted = people.filter(|(name, _)| !self.uncertified.contains_key(*name));
+        counted.map(|(name, person)| (name.clone(), person.clone())).collect()
     }
 
     /// The court at an earlier time: the position of what a release listed then. (Nothing is judged later than now.)
@@ -180,6 +193,9 @@ impl<'a> Court<'a> {
             author: author.clone(),
             source,
         };
+        if let Some(refusal) = self.uncertified.get(author) {
+            return Err(refused(SignatureRefusal::Certificate(refusal.clone())));
+        }
         let signature =
             PgpSignature::from_packet(&envelope.signature).map_err(|error| refused(SignatureRefusal::Form(error)))?;
         if KeyId::from(signature.issuer().clone()) != envelope.keyid {

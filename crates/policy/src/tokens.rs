@@ -33,6 +33,7 @@ impl CertificateRefusal {
             Self::Algorithm { .. } => "algorithm",
             Self::StatementsOnly { .. } => "statements-only",
             Self::WeakPrimary { .. } => "weak-primary",
+            Self::NotCertified(_) => "not-certified",
         }
     }
 }

@@ -21,18 +21,18 @@ pub use search::{Delegate, delegates};
 use violations::Violations;
 pub use violations::{Violated, violations_file};
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::OnceLock};
 
 use judge::Standing;
 
 use attestation::{
-    ChainId, ChannelName, KeyId, RoleName, Seconds, Sha256Digest, Time,
+    ChainId, ChannelName, KeyId, PersonName, RoleName, Seconds, Sha256Digest, Time,
     chain::{Freshness, PolicyDocument, Release},
     tuf::{Key, MetaFile, Metadata, RoleKeys, Root, Signed, Snapshot, TargetFile, Targets, Timestamp},
 };
 
 use crate::{
-    keyring::Keyring,
+    keyring::{CertificateRefusal, Keyring},
     root::{self, RootRefusal, role},
     seal::{Current, Evidence, Verified},
     statements::Court,
@@ -87,6 +87,8 @@ pub struct TrustedSet {
     snapshot: Option<KnownSnapshot>,
     targets: BTreeMap<String, VerifiedTargets>,
     violations: Violations,
+    /// Of the trusted root's people, those whose certificates too few certify; asked for once.
+    uncertified: OnceLock<BTreeMap<PersonName, CertificateRefusal>>,
 }
 
 impl TrustedSet {
@@ -113,6 +115,7 @@ impl TrustedSet {
             snapshot: None,
             targets: BTreeMap::new(),
             violations: Violations::default(),
+            uncertified: OnceLock::new(),
         };
         set.check_root(&set.root.claims)?;
         set.require_root_threshold(&set.root, &set.root.claims, Standing::Pinned)?;
@@ -131,6 +134,7 @@ impl TrustedSet {
             snapshot: None,
             targets: BTreeMap::new(),
             violations: Violations::default(),
+            uncertified: OnceLock::new(),
         };
         set.require_root_threshold(&set.root, &set.root.claims, Standing::Then)?;
         Ok(set)
@@ -148,6 +152,7 @@ impl TrustedSet {
         self.check_root(&file.claims)?;
         self.require_root_threshold(&file, &file.claims, Standing::Then)?;
         self.root = file;
+        self.uncertified = OnceLock::new();
         Ok(())
     }
 
@@ -260,11 +265,13 @@ impl TrustedSet {
         let Profile::Chain { chain, keyring } = &self.profile else {
             return Err(self.no_policy());
         };
+        let policy = self.policy()?;
         Ok(Court::new(
             *chain,
             self.root.claims.version,
-            self.policy()?,
+            policy,
             keyring,
+            self.uncertified.get_or_init(|| keyring.uncertified(policy, self.now)),
             self.now,
         ))
     }

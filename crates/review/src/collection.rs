@@ -80,6 +80,16 @@ pub(crate) fn unit(path: &TreePath, name: &str) -> Option<UnitPath> {
     format!("{path}#{name}").parse().ok()
 }
 
+/// Whether a file binds `name` by just this text, as a unit of its own. Where it cannot be cut: yes.
+pub(crate) fn binds(path: &TreePath, file: &[u8], name: &str, text: &[u8]) -> bool {
+    let Ok(parsed) = nixexpr::parse(path.as_str(), file) else {
+        return true;
+    };
+    let bound = nixexpr::bindings(&parsed);
+    let side = Side::of(file, &bound);
+    side.is_none_or(|side| side.bindings.get(name).is_some_and(|part| part.text == text))
+}
+
 /// The text of a unit of a cut file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Text<'a> {

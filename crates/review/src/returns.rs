@@ -10,10 +10,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use attestation::UnitPath;
-use importer::{FileMode, ObjectId, Repository, TreePath};
+use importer::{Change, ObjectId, Repository, TreePath};
 use memchr::memmem::Finder;
 
-use crate::{ChangesError, Partition, UnitChange, change::bytes};
+use crate::{ChangesError, Partition, UnitChange, change::bytes, collection};
 
 /// Where a unit of whole files still differs from what it is now, in the tree that is being walked.
 struct Walked {
@@ -22,9 +22,11 @@ struct Walked {
     differs: BTreeSet<TreePath>,
 }
 
-/// A binding of a collection file, looked for as text: that finds it also where the file was not cut then.
+/// A binding of a collection file. Its text is looked for in the whole file, and only where it is found is that read: whether
+/// it was bound so, or, where the file was not cut then, whether it stood there at all.
 struct Sought {
     at: usize,
+    name: String,
     text: Vec<u8>,
 }
 
@@ -51,7 +53,7 @@ pub fn mark_returns(
         let mut touched = BTreeSet::new();
         for change in repository.change_set(tree, *earlier_tree)?.changes() {
             if let Some(sought) = sought.get(&change.path) {
-                look_for(repository, sought, change.new, *sequence, changes)?;
+                look_for(repository, change, sought, *sequence, changes)?;
             }
             let unit = partition.unit(&change.path);
             let Some(unit) = walked.get_mut(&unit) else { continue };
@@ -91,9 +93,9 @@ fn watched(changes: &[UnitChange]) -> (BTreeMap<UnitPath, Walked>, BTreeMap<Tree
         for file in &change.files {
             let text = file.part.as_ref().and_then(|part| part.new.as_ref());
             let path = &file.change.path;
-            if let Some((_, text)) = text.filter(|_| change.delta.unit.as_str() != path.as_str()) {
-                let text = text.clone();
-                sought.entry(path.clone()).or_default().push(Sought { at, text });
+            if let (Some((_, text)), Some((_, name))) = (text, change.delta.unit.as_str().split_once('#')) {
+                let (name, text) = (name.to_owned(), text.clone());
+                sought.entry(path.clone()).or_default().push(Sought { at, name, text });
             }
         }
     }
@@ -102,17 +104,20 @@ fn watched(changes: &[UnitChange]) -> (BTreeMap<UnitPath, Walked>, BTreeMap<Tree
 
 fn look_for(
     repository: &Repository,
+    file: &Change,
     sought: &[Sought],
-    side: Option<(FileMode, ObjectId)>,
     sequence: u64,
     changes: &mut [UnitChange],
 ) -> Result<(), ChangesError> {
-    let Some(file) = bytes(repository, side)? else {
+    let Some(bytes) = bytes(repository, file.new)? else {
         return Ok(());
     };
     for sought in sought {
         let left = &mut changes[sought.at].left;
-        if left.is_none() && Finder::new(&sought.text).find(&file).is_some() {
+        if left.is_none()
+            && Finder::new(&sought.text).find(&bytes).is_some()
+            && collection::binds(&file.path, &bytes, &sought.name, &sought.text)
+        {
             *left = Some(sequence);
         }
     }

@@ -161,7 +161,9 @@ fn first_root_lacks(open: &OpenDesk) -> Outcome<Failure> {
         );
     };
     let Proposal::Root(first) = file.proposal.claimed() else {
-        return Ok(Failure::new(Exit::Refused, "the accepted first root is no root"));
+        return Ok(Failure::new(Exit::Refused, "the accepted first root is no root").next(
+            "compare the digest with the one that the root's maker told you: assay init --join --first-root SHA256",
+        ));
     };
     let keyring = chain_state::keyring(&snapshot)?;
     let policy = policy::root::check(first, None, &keyring).or_exit(Exit::Refused)?;
@@ -415,7 +417,9 @@ fn build(
         .next("exchange the ledger with the release's maker: assay sync"));
     };
     let Proposal::Release { statements, .. } = file.proposal.claimed() else {
-        return Err(Failure::new(Exit::Refused, "the release's proposal is no release"));
+        return Err(
+            Failure::new(Exit::Refused, "the release's proposal is no release").next(crate::advice::WHO_FILED_IT)
+        );
     };
     let mut before = derive::releases_before(snapshot, channel, Some(last))?;
     before.pop();

@@ -131,10 +131,11 @@ fn first_root(open: &OpenDesk, snapshot: &Snapshot) -> Outcome<Vec<Ready>> {
     })?;
     let proposal = proposal.or_exit(Exit::Refused)?.proposal.into_claimed();
     let Proposal::Root(first) = &proposal else {
-        return Err(Failure::new(
-            Exit::Refused,
-            format!("the proposal {accepted} is no root"),
-        ));
+        return Err(
+            Failure::new(Exit::Refused, format!("the proposal {accepted} is no root")).next(
+                "compare the digest with the one that the root's maker told you: assay init --join --first-root SHA256",
+            ),
+        );
     };
     let keyring = chain_state::keyring(snapshot)?;
     let policy = root::check(first, None, &keyring).or_exit(Exit::Refused)?.clone();
@@ -142,7 +143,8 @@ fn first_root(open: &OpenDesk, snapshot: &Snapshot) -> Outcome<Vec<Ready>> {
         return Err(Failure::new(
             Exit::Refused,
             format!("a first root has version 1, not {}", first.version),
-        ));
+        )
+        .next("its maker begins again: assay init --policy policy.toml"));
     }
     check::root_expiry(first, &policy, open.desk.now)?;
     hardware::check(

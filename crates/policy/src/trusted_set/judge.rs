@@ -101,6 +101,15 @@ fn vote(
         let (name, person) = owner(people.policy, &signature.keyid).ok_or(SignatureRefusal::NotInRole)?;
         not_before_proposal(&parsed, people.proposed_at)?;
         validity(&parsed, person, people.keyring, people.standing, now)?;
+        // As the key: the first root is believed for its digest, what is old as of its signature, what is new now.
+        let certified_at = match people.standing {
+            Standing::Pinned => None,
+            Standing::Then => Some(parsed.created()),
+            Standing::Now => Some(parsed.created().max(now)),
+        };
+        if let Some(at) = certified_at {
+            people.keyring.require_certified(people.policy, name, at)?;
+        }
         vouch.person = Some(name.clone());
         vouch.signed_at = Some(parsed.created());
     }

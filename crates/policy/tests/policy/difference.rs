@@ -91,6 +91,21 @@ fn whatever_asks_for_less_is_marked_and_its_opposite_is_not() {
             },
         ),
     ];
+    // A web of trust that was not there is neither; one that goes, or takes fewer, is less.
+    let mut old = TestChain::new(NOW).policy().clone();
+    old.web_of_trust = Some(attestation::chain::ReleaseRole {
+        role: "reviewers".parse().unwrap(),
+        threshold: 2,
+    });
+    for (threshold, sign) in [(None, true), (Some(1), true), (Some(3), false)] {
+        let mut new = old.clone();
+        match threshold {
+            Some(threshold) => new.web_of_trust.as_mut().unwrap().threshold = threshold,
+            None => new.web_of_trust = None,
+        }
+        let found = differences(&old, &new);
+        assert!(found.len() == 1 && found[0].weakens == sign, "{threshold:?}: {found:?}");
+    }
     for (what, weaker, stronger) in pairs {
         let found = changes(weaker);
         assert!(found.len() == 1 && found[0].starts_with('!'), "{what}: {found:?}");

@@ -31,6 +31,7 @@ mod sequoia;
 mod signatures;
 mod statements;
 mod violations;
+mod web;
 
 use attestation::{
     Seconds, Time,

@@ -117,4 +117,11 @@ fn a_line_of_a_collection_that_comes_back_is_known_again() {
     let history: [&[_]; 3] = [&[(ALL, a)], &[(ALL, broken.as_str())], &[(ALL, b)]];
     assert_eq!(*one(&returns(&world, &history, &[(ALL, a)]), &unit), Some(1));
     assert_eq!(*one(&returns(&world, &history, &[(ALL, c)]), &unit), None);
+    // What is only a part of what was bound: a comment belongs to its binding.
+    let commented = a.replace("  jq =", "  # why\n  jq =");
+    let history: [&[_]; 2] = [&[(ALL, commented.as_str())], &[(ALL, b)]];
+    assert_eq!(*one(&returns(&world, &history, &[(ALL, a)]), &unit), None);
+    let history: [&[_]; 2] = [&[(ALL, commented.as_str())], &[(ALL, a)]];
+    let again = returns(&world, &history, &[(ALL, commented.as_str())]);
+    assert_eq!(*one(&again, &unit), Some(1));
 }

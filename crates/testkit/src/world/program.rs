@@ -104,7 +104,7 @@ impl Output {
         self.failed(1, words)
     }
 
-    /// Expects this exit code, for a reason that contains `words`, and advice on what to do next.
+    /// Expects this exit code, for a reason that contains `words`; and advice on what to do next, whenever something was refused.
     ///
     /// # Panics
     /// If it ended otherwise.
@@ -113,6 +113,12 @@ impl Output {
         assert!(
             self.stderr.contains(words),
             "{}\nexpected words: {words}\nfound: {}",
+            self.command,
+            self.stderr
+        );
+        assert!(
+            code != 1 || self.stderr.contains("  next: "),
+            "{}\nrefused, and nothing is said of what to do next: {}",
             self.command,
             self.stderr
         );

@@ -147,3 +147,75 @@ fn show_puts_the_policy_in_force_into_words() {
     assert_eq!(json["chain"], chain);
     assert_eq!(json["policy"]["roles"]["root"]["threshold"], 2);
 }
+
+/// Whom a policy wants certified joins when enough of its main people have certified them, with gpg.
+#[test]
+fn a_newcomer_joins_when_the_main_people_certify_them() {
+    let world = World::with_chain();
+    world.new_person("dave");
+    let web =
+        "[roles.main]\npeople = [\"alice\", \"bob\", \"carol\"]\n[web-of-trust]\nrole = \"main\"\nthreshold = 2\n";
+    let policy = world.policy(&["alice", "bob", "carol", "dave"]) + web;
+    std::fs::write(world.path("next.toml"), policy).unwrap();
+    let propose = ["policy", "propose", "next.toml", "--certificate", "keys/dave.asc"];
+    let refused = world.assay("alice", &propose).refused(
+        "dave's certificate is certified by 0 of 2 people of role main; could still certify it: alice, bob, carol",
+    );
+    assert!(refused.stderr.contains("--sign-key"), "{}", refused.stderr);
+    if !testkit::peer::has("gpg") {
+        return;
+    }
+    let home = world.path("gnupg/certify");
+    std::fs::create_dir_all(&home).unwrap();
+    std::fs::set_permissions(&home, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+    let gpg = |arguments: &[&str]| {
+        let mut gpg = std::process::Command::new("gpg");
+        gpg.arg("--homedir").arg(&home).current_dir(world.path("."));
+        let output = gpg
+            .args(["--batch", "--yes", "--no-options"])
+            .args(arguments)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        output.stdout
+    };
+    gpg(&[
+        "--import",
+        "keys/alice.secret.asc",
+        "keys/bob.secret.asc",
+        "keys/dave.asc",
+    ]);
+    let primary = |name: &str| {
+        let listing = String::from_utf8(gpg(&["--with-colons", "--list-keys", name])).unwrap();
+        let line = listing.lines().find(|line| line.starts_with("fpr:")).unwrap();
+        line.split(':').nth(9).unwrap().to_owned()
+    };
+    let dave = primary("dave");
+    gpg(&["--local-user", &primary("alice"), "--quick-sign-key", &dave]);
+    let export = || std::fs::write(world.path("keys/dave.asc"), gpg(&["--armor", "--export", &dave])).unwrap();
+    export();
+    world
+        .assay("alice", &propose)
+        .refused("certified by 1 of 2 people of role main: alice; could still certify it: bob, carol");
+    gpg(&["--local-user", &primary("bob"), "--quick-sign-key", &dave]);
+    export();
+    world.assay("alice", &propose).ok();
+    let _ = std::process::Command::new("gpgconf")
+        .arg("--homedir")
+        .arg(&home)
+        .args(["--kill", "all"])
+        .output();
+    world.sign(&["alice", "bob"]);
+    world.assay("alice", &["publish"]).ok();
+    let chain = world.chain();
+    world.join("dave", &["--chain", &chain]);
+    world.first_release("unstable");
+    world.assay("alice", &["publish"]).ok();
+    world.upstream_bump();
+    world.assay("alice", &["import", "--channel", "unstable"]).ok();
+    world
+        .assay("dave", &["review", "--channel", "unstable", "--approve-all", "--yes"])
+        .ok();
+    let queue = world.assay("bob", &["queue", "--channel", "unstable"]).ok();
+    assert_eq!(queue["units"][0]["verdict"]["by"], json!(["dave"]), "{queue}");
+}

@@ -12,7 +12,7 @@ use policy::{
     admission::AdmissionRefusal,
     document::PolicyRefusal,
     hardware::HardwareRefusal,
-    keyring::{CertificateRefusal, KeyringError},
+    keyring::{CertificateRefusal, KeyringError, Uncertified},
     root::RootRefusal,
     source::{self, SourceError},
     statements::{StatementRefusal, WrongList},
@@ -90,6 +90,13 @@ pub(super) fn certificates() -> Vec<CertificateRefusal> {
             reason: "The primary key is not live".to_owned(),
         },
         CertificateRefusal::Revoked { key: key.clone() },
+        CertificateRefusal::NotCertified(Box::new(Uncertified {
+            person: person("dave"),
+            role: role("main"),
+            need: 2,
+            by: BTreeSet::from([person("alice")]),
+            could: BTreeSet::from([person("bob"), person("carol")]),
+        })),
         CertificateRefusal::Algorithm {
             key: key.clone(),
             algorithm: "DSA".to_owned(),
