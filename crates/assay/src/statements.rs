@@ -6,12 +6,15 @@ use std::{
 };
 
 use attestation::{
-    StatementId,
+    PersonName, StatementId,
     chain::Release,
     dsse::Envelope,
     statement::{Claim, Statement},
 };
-use ledger::{Snapshot, StatementFile};
+use ledger::{
+    Snapshot, StatementFile,
+    sequence::{Sequence, sequence},
+};
 use policy::{Facts, TrustedSet, Verified, jury::Work, statements::Positions};
 
 use crate::{
@@ -65,13 +68,18 @@ impl ChainState {
             _ => None,
         };
         let positions = positions.unwrap_or_default();
+        let mut placed = Vec::new();
         for (digest, id, envelope, now) in refused {
             match positions.verify(id, &envelope) {
                 Some(Ok(statement)) if ids.insert(id) => verified.push(statement),
                 Some(Ok(_)) => {}
-                Some(Err(then)) => crate::output::warn(&format!(
-                    "statement file {digest} does not count, although a release lists it: {then}"
-                )),
+                Some(Err(then)) => {
+                    crate::output::warn(&format!(
+                        "statement file {digest} does not count, although a release lists it: {then}"
+                    ));
+                    // The list names its payload, so it is what its author said; its key was revoked since.
+                    placed.extend(Statement::from_exact(&envelope.payload).ok().map(|said| (id, said)));
+                }
                 None => crate::output::warn(&format!("statement file {digest} does not count: {now}")),
             }
         }
@@ -79,6 +87,7 @@ impl ChainState {
             verified,
             ids,
             envelopes: by_id,
+            placed,
             lists_lacking,
         })
     }
@@ -125,6 +134,9 @@ pub(crate) struct Statements {
     /// Every envelope of the ledger by the id of its statement, also of those that do not count; of two for one
     /// statement the first by name.
     pub envelopes: BTreeMap<StatementId, Envelope>,
+    /// Statements that a release lists and that count no more, since their key was revoked for good. They say nothing; but
+    /// they are there, so what follows them in their author's sequence is not taken for what somebody withheld.
+    placed: Vec<(StatementId, Statement)>,
     /// Why it is not known what releases listed, where that matters.
     lists_lacking: Option<String>,
 }
@@ -172,8 +184,19 @@ impl Statements {
             verified: verified.cloned().collect(),
             envelopes: self.envelopes.clone(),
             ids: self.ids.intersection(ids).copied().collect(),
+            placed: self.placed.iter().filter(|(id, _)| ids.contains(id)).cloned().collect(),
             lists_lacking: self.lists_lacking.clone(),
         }
+    }
+
+    /// The sequence of an author's statements: those that count, and those that did when a release listed them.
+    pub(crate) fn sequence(&self, author: &PersonName) -> Sequence {
+        let counted = self
+            .verified
+            .iter()
+            .map(|statement| (statement.get().id(), statement.get()));
+        let placed = self.placed.iter().map(|(id, statement)| (*id, statement));
+        sequence(author, counted.chain(placed))
     }
 
     /// Whether each author's statements are all there: a withheld one shows as a gap.
@@ -187,11 +210,7 @@ impl Statements {
         }
         let authors: BTreeSet<_> = self.verified.iter().map(|statement| &statement.get().author).collect();
         for author in authors {
-            let all = self
-                .verified
-                .iter()
-                .map(|statement| (statement.get().id(), statement.get()));
-            if let Some(problem) = ledger::sequence::sequence(author, all).problems.into_iter().next() {
+            if let Some(problem) = self.sequence(author).problems.into_iter().next() {
                 return Err(Failure::new(Exit::Refused, problem)
                     .next("fetch the ledger from where its author pushes, or ask the author; until then nothing that rests on these statements is signed"));
             }

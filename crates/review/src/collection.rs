@@ -80,14 +80,18 @@ pub(crate) fn unit(path: &TreePath, name: &str) -> Option<UnitPath> {
     format!("{path}#{name}").parse().ok()
 }
 
-/// Whether a file binds `name` by just this text, as a unit of its own. Where it cannot be cut: yes.
-pub(crate) fn binds(path: &TreePath, file: &[u8], name: &str, text: &[u8]) -> bool {
+/// Which of these names a file binds by just these texts, as units of their own. Where it cannot be cut: all.
+pub(crate) fn binds(path: &TreePath, file: &[u8], asked: &[(&str, &[u8])]) -> Vec<bool> {
     let Ok(parsed) = nixexpr::parse(path.as_str(), file) else {
-        return true;
+        return vec![true; asked.len()];
     };
     let bound = nixexpr::bindings(&parsed);
     let side = Side::of(file, &bound);
-    side.is_none_or(|side| side.bindings.get(name).is_some_and(|part| part.text == text))
+    let is_bound = |(name, text): &(&str, &[u8])| match &side {
+        Some(side) => side.bindings.get(name).is_some_and(|part| part.text == *text),
+        None => true,
+    };
+    asked.iter().map(is_bound).collect()
 }
 
 /// The text of a unit of a cut file.

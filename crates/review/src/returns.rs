@@ -112,13 +112,18 @@ fn look_for(
     let Some(bytes) = bytes(repository, file.new)? else {
         return Ok(());
     };
-    for sought in sought {
-        let left = &mut changes[sought.at].left;
-        if left.is_none()
-            && Finder::new(&sought.text).find(&bytes).is_some()
-            && collection::binds(&file.path, &bytes, &sought.name, &sought.text)
-        {
-            *left = Some(sequence);
+    // Looking is quick, reading is not: only a file with such a text is read, and once.
+    let there: Vec<_> = sought
+        .iter()
+        .filter(|it| changes[it.at].left.is_none() && Finder::new(&it.text).find(&bytes).is_some())
+        .collect();
+    if there.is_empty() {
+        return Ok(());
+    }
+    let asked: Vec<_> = there.iter().map(|it| (it.name.as_str(), it.text.as_slice())).collect();
+    for (sought, is_bound) in there.iter().zip(collection::binds(&file.path, &bytes, &asked)) {
+        if is_bound {
+            changes[sought.at].left = Some(sequence);
         }
     }
     Ok(())

@@ -410,13 +410,7 @@ fn next_statement(
         )
         .next("assay init --key KEY with one of them, or have the policy changed: assay policy propose"));
     }
-    let place = next.take().unwrap_or_else(|| {
-        let all = statements
-            .verified
-            .iter()
-            .map(|statement| (statement.get().id(), statement.get()));
-        ledger::sequence::sequence(&author, all).next
-    });
+    let place = next.take().unwrap_or_else(|| statements.sequence(&author).next);
     let statement = Statement {
         chain: chain.chain,
         author,

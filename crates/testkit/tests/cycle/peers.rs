@@ -1,6 +1,12 @@
 //! Others' programs in the cycle: GnuPG holds a key, python-tuf installs.
 
-use std::{fs, os::unix::fs::PermissionsExt as _, path::PathBuf, process::Command};
+use std::{
+    fs,
+    io::Write as _,
+    os::unix::fs::PermissionsExt as _,
+    path::PathBuf,
+    process::{Command, Stdio},
+};
 
 use testkit::{World, peer};
 
@@ -28,6 +34,30 @@ impl GnupgHome {
         String::from_utf8(output.stdout).unwrap()
     }
 
+    /// Revokes the first signing subkey for good.
+    fn revoke_first_subkey(&self, primary: &str) {
+        let mut gpg = Command::new("gpg");
+        gpg.env("GNUPGHOME", &self.0)
+            .args([
+                "--quiet",
+                "--passphrase",
+                "",
+                "--pinentry-mode",
+                "loopback",
+                "--no-tty",
+                "--command-fd",
+                "0",
+            ])
+            .args(["--edit-key", primary])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        let mut gpg = gpg.spawn().unwrap();
+        let answers = b"key 1\nrevkey\ny\n1\n\ny\nsave\n";
+        gpg.stdin.take().unwrap().write_all(answers).unwrap();
+        assert!(gpg.wait().unwrap().success());
+    }
+
     /// The fingerprints of all keys, the primary one first.
     fn fingerprints(&self) -> Vec<String> {
         let listing = self.gpg(&["--list-keys", "--with-colons"]);
@@ -46,6 +76,78 @@ impl Drop for GnupgHome {
             .args(["--kill", "all"])
             .status();
     }
+}
+
+/// Carol used two keys in turn, and one was stolen: what it signed counts no more, and is not taken for what somebody
+/// withholds. The channel goes on.
+#[test]
+fn a_channel_goes_on_when_one_of_two_keys_was_revoked_for_good() {
+    if !peer::has("gpg") {
+        return;
+    }
+    let world = World::without_chain();
+    let home = GnupgHome::new(&world, "carol");
+    home.gpg(&[
+        "--quick-generate-key",
+        "Carol <carol@example.org>",
+        "ed25519",
+        "cert",
+        "2y",
+    ]);
+    let primary = home.fingerprints().remove(0).to_uppercase();
+    for _ in 0..2 {
+        home.gpg(&["--quick-add-key", &primary, "ed25519", "sign", "2y"]);
+    }
+    let keys = home.fingerprints();
+    let export = || {
+        fs::write(
+            world.path("keys/carol.asc"),
+            home.gpg(&["--armor", "--export", &primary]),
+        )
+        .unwrap();
+    };
+    export();
+    fs::write(world.path("policy.toml"), world.policy(&testkit::world::PEOPLE)).unwrap();
+    world.set_key("carol", &format!("gpg:{}", keys[1]));
+    world.start_chain();
+    world.first_release("unstable");
+    world.assay("alice", &["publish"]).ok();
+    let approve = || {
+        world
+            .assay("carol", &["review", "--channel", "unstable", "--approve-all", "--yes"])
+            .ok()
+    };
+    let released = || {
+        world.sign(&["alice"]);
+        world.release();
+        world.sign(&["alice", "bob"]);
+        world.assay("alice", &["publish"]).ok();
+    };
+    world.upstream_bump();
+    world.assay("alice", &["import", "--channel", "unstable"]).ok();
+    approve();
+    world
+        .assay("carol", &["init", "--key", &format!("gpg:{}", keys[2])])
+        .ok();
+    approve();
+    released();
+    home.revoke_first_subkey(&primary);
+    export();
+    fs::write(world.path("policy.toml"), world.policy(&testkit::world::PEOPLE)).unwrap();
+    let propose = ["policy", "propose", "policy.toml", "--certificate", "keys/carol.asc"];
+    world.assay("alice", &propose).ok();
+    world.sign(&["alice", "bob"]);
+    world.assay("alice", &["publish"]).ok();
+    world.upstream_bump();
+    world.assay("alice", &["import", "--channel", "unstable"]).ok();
+    let reviewed = world.assay("carol", &["review", "--channel", "unstable", "--approve-all", "--yes"]);
+    assert!(
+        reviewed.stderr.contains("although a release lists it"),
+        "{}",
+        reviewed.stderr
+    );
+    reviewed.ok();
+    released();
 }
 
 #[test]
