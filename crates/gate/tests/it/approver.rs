@@ -404,6 +404,9 @@ fn the_evaluator_is_nobody_else_has_no_network_and_bounds() {
         "builtins.foldl' (all: n: all + all) \"0123456789abcdef\" (builtins.genList (n: n) 40)",
     );
     let approver = Approver::start(&owner);
+    let small = owners(&owner, "small/small.nix", "{ pkgs }: pkgs.unlisted");
+    let answer = approver.ask(&json!({ "kind": "expression", "file": small }));
+    assert!(answer["approved"]["derivations"].is_number(), "{answer}");
     let answer = approver.ask(&json!({ "kind": "expression", "file": greedy }));
     assert_eq!(answer["refused"]["code"], "evaluation", "{answer}");
 }

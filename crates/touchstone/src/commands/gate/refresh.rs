@@ -359,7 +359,9 @@ pub(super) fn in_words(approved: &Approved) -> String {
     };
     if !without_derivations.is_empty() {
         text += &format!(
-            "\nrelease {} lists no derivations for this machine: its channel can be unpacked, but nothing of it can be built",
+            "\nrelease {} lists no derivations for this machine: its channel can be unpacked, but nothing of it can be built\n\
+             next: ask the people of the channel for a list (assay release --evaluate SYSTEM); until there is one, touchstone build, as \
+             root, has packages approved one by one",
             list(without_derivations)
         );
     }
