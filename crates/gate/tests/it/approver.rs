@@ -383,7 +383,7 @@ fn the_evaluator_is_nobody_else_has_no_network_and_bounds() {
 
     // And within its memory, with real Nix.
     fs::remove_file(&instantiate).unwrap();
-    let limits = ["--evaluation-seconds", "60", "--evaluation-memory", "700"];
+    let limits = ["--evaluation-seconds", "60", "--evaluation-memory", "1000"];
     owner
         .gate(
             &[
@@ -409,6 +409,10 @@ fn the_evaluator_is_nobody_else_has_no_network_and_bounds() {
     assert!(answer["approved"]["derivations"].is_number(), "{answer}");
     let answer = approver.ask(&json!({ "kind": "expression", "file": greedy }));
     assert_eq!(answer["refused"]["code"], "evaluation", "{answer}");
+    assert!(
+        answer["refused"]["reason"].as_str().unwrap().contains("memory"),
+        "{answer}"
+    );
 }
 
 #[test]
