@@ -311,13 +311,9 @@ impl TestChain {
         self.release_with_files(channel, tarball, &patches);
     }
 
-    /// As [`Self::release_tarball`], with more files. A list of all releases that were made so is among them.
+    /// As [`Self::release_tarball`], with more files.
     pub fn release_with_files(&mut self, channel: &str, tarball: &ChannelTarball, more: &[(String, Vec<u8>)]) {
-        let releases = self.releases_with(channel, tarball);
-        let mut files = vec![
-            ("nixexprs.tar.xz", tarball.bytes.as_slice()),
-            ("releases.json", releases.as_slice()),
-        ];
+        let mut files = vec![("nixexprs.tar.xz", tarball.bytes.as_slice())];
         files.extend(more.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice())));
         self.release_with(channel, &files, &["alice", "bob"], |claims| {
             if let Some(release) = claims.mark.as_mut().and_then(|mark| mark.release.as_mut()) {
@@ -327,8 +323,8 @@ impl TestChain {
         });
     }
 
-    /// `releases.json` of the next release.
-    fn releases_with(&mut self, channel: &str, tarball: &ChannelTarball) -> Vec<u8> {
+    /// `releases.json` of the next release, of this tarball: those that this was asked of before, and that one.
+    pub fn releases_file(&mut self, channel: &str, tarball: &ChannelTarball) -> (String, Vec<u8>) {
         let channel: ChannelName = channel.parse().expect("a channel's name");
         let mut release = self.draft_release_mark(channel.clone(), self.next_version(channel.as_str()));
         (release.channel_nar, release.tree_nar) = (tarball.nar, tarball.tree_nar);
@@ -339,7 +335,7 @@ impl TestChain {
             channel,
             releases: lines.clone(),
         };
-        list.to_bytes()
+        ("releases.json".to_owned(), list.to_bytes())
     }
 
     /// The next snapshot and timestamp over whatever was placed, and the keyring.

@@ -119,7 +119,8 @@ impl World {
     /// Releases these files again, with another target beside them.
     pub(crate) fn release_with_target(&mut self, name: &str, bytes: &[u8]) {
         let tarball = self.newest().clone();
-        let more = [(name.to_owned(), bytes.to_vec())];
+        let releases = self.chain.releases_file("unstable", &tarball);
+        let more = [(name.to_owned(), bytes.to_vec()), releases];
         self.chain.release_with_files("unstable", &tarball, &more);
         self.serve();
     }
@@ -157,10 +158,10 @@ impl World {
     /// Releases these files.
     pub(crate) fn release_files(&mut self, files: &[(&str, &str)], patched: bool) {
         let tarball = ChannelTarball::new(files);
-        match self.newest.as_ref().filter(|_| patched) {
-            Some(old) => self.chain.release_patched("unstable", &tarball, &[old]),
-            None => self.chain.release_tarball("unstable", &tarball),
-        }
+        let old = self.newest.as_ref().filter(|_| patched);
+        let mut more: Vec<_> = old.map(|old| tarball.patch_from(old)).into_iter().collect();
+        more.push(self.chain.releases_file("unstable", &tarball));
+        self.chain.release_with_files("unstable", &tarball, &more);
         self.newest = Some(tarball);
         self.serve();
     }
