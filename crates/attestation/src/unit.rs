@@ -16,7 +16,7 @@ use crate::{
 
 /// The version of the partition of trees into units. It is part of every content digest: a review made
 /// under another partition covers nothing under this one.
-pub const PARTITION_VERSION: u32 = 2;
+pub const PARTITION_VERSION: u32 = 3;
 
 /// A unit's path: a relative path with `/`, without empty, `.` or `..` components, valid UTF-8, no control
 /// characters. The unit of the files that lie in no other unit of a directory is that directory's path; the

@@ -4,8 +4,28 @@ use crate::{
     Fact, File, facts,
     hash::Digest,
     names,
-    syntax::tree::{Bound, Kind, NodeId},
+    syntax::tree::{Bound, Kind, NodeId, Span},
 };
+
+/// Adds code: a blank stands only where two tokens would be one without it.
+pub(crate) fn push_code(out: &mut String, code: &str) {
+    let apart = |c: char| matches!(c, '(' | ')' | '{' | '}' | '[' | ']' | ';' | ',' | '=' | '"');
+    for word in code.split_whitespace() {
+        if !out.is_empty() && !out.ends_with(apart) && !word.starts_with(apart) {
+            out.push(' ');
+        }
+        out.push_str(word);
+    }
+}
+
+/// Adds the text of a string, quotes and all.
+fn push_text(out: &mut String, text: &str) {
+    if out.ends_with(|c: char| !matches!(c, '(' | '{' | '[' | ';' | ',' | '=')) {
+        out.push(' ');
+    }
+    let words: Vec<&str> = text.split_whitespace().collect();
+    out.push_str(&words.join(" "));
+}
 
 impl<'a> File<'a> {
     /// A node and all that is in it.
@@ -15,12 +35,47 @@ impl<'a> File<'a> {
         within.take_while(move |id| self.tree.span(*id).start >= start)
     }
 
-    /// The text of a node with white space as single blanks.
+    /// The text of a node, however it is laid out: white space in its strings as single blanks, between tokens only where
+    /// it keeps them apart.
     pub(crate) fn words(&self, node: NodeId) -> String {
-        self.slice(self.tree.span(node))
-            .split_whitespace()
-            .collect::<Vec<_>>()
-            .join(" ")
+        let span = self.tree.span(node);
+        let mut out = String::new();
+        let mut at = span.start;
+        for string in self.outer_strings(node) {
+            push_code(
+                &mut out,
+                self.slice(Span {
+                    start: at,
+                    end: string.start,
+                }),
+            );
+            push_text(&mut out, self.slice(string));
+            at = string.end;
+        }
+        push_code(
+            &mut out,
+            self.slice(Span {
+                start: at,
+                end: span.end,
+            }),
+        );
+        out
+    }
+
+    /// The strings in a node that stand in no other string, in the order of the text.
+    pub(crate) fn outer_strings(&self, node: NodeId) -> Vec<Span> {
+        let strings = self
+            .subtree(node)
+            .filter(|id| matches!(self.tree.kind(*id), Kind::String { .. }));
+        let mut spans: Vec<Span> = strings.map(|id| self.tree.span(id)).collect();
+        spans.sort_by_key(|span| (span.start, std::cmp::Reverse(span.end)));
+        let mut end = 0;
+        spans.retain(|span| {
+            let outer = span.start >= end;
+            end = end.max(span.end);
+            outer
+        });
+        spans
     }
 
     fn is_word(&self, node: NodeId, word: &str) -> bool {

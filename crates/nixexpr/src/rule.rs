@@ -74,6 +74,15 @@ impl Rule {
 }
 
 impl Rule {
+    /// Whether it is about where a file stands and how it is called, and not about what is in it: what is said of a unit
+    /// that only moved.
+    pub fn is_about_place(&self) -> bool {
+        matches!(
+            self.code,
+            "foundation" | "tier-zero" | "merge-authority" | "auth-root" | "deceptive-text"
+        )
+    }
+
     /// Whether a change with such a finding is no bump. Where a package stands spoils nothing, and what takes the source
     /// to judge is asked of every bump.
     pub(crate) fn spoils_bump(&self) -> bool {

@@ -260,6 +260,10 @@ pub(crate) fn verdict(
     for (change, (was, is)) in files.iter().zip(read) {
         judged.findings.extend(finding::of_file(change, *was, *is));
     }
+    if existence.moved {
+        // Every byte was there before, under another path: nothing in it is gained.
+        judged.findings.retain(|finding| finding.rule.is_about_place());
+    }
     judged.findings.sort();
     judged.findings.dedup();
     let sensitivity = files.iter().map(|change| class::sensitivity(&change.path)).max();

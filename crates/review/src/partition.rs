@@ -5,7 +5,7 @@
 //! directories above it have a `default.nix` or `package.nix`: no file elsewhere can move it.
 //!
 //! A collection file (`pkgs/top-level/all-packages.nix`) is a unit here; [`crate::changes`] cuts it further, into its
-//! bindings, where both trees have it (version 2). Changing any rule here changes what contents mean: it takes a new
+//! bindings, where both trees have it (version 2). A module is a unit wherever a distribution keeps them (version 3). Changing any rule here changes what contents mean: it takes a new
 //! version.
 
 use std::collections::BTreeSet;
@@ -83,10 +83,12 @@ fn by_name(path: &str) -> Option<&str> {
     path.get(.."pkgs/by-name/".len() + shard.len() + 1 + name.len())
 }
 
-/// Whether the file is a unit: a collection, whatever is in `pkgs/top-level`, a NixOS module.
+/// Whether the file is a unit: a collection, whatever is in `pkgs/top-level`, a module of NixOS, or of a distribution that
+/// has its modules at the top.
 fn is_its_own(path: &TreePath) -> bool {
     let name = path.as_str();
-    is_collection(path) || name.starts_with("nixos/modules/") && name.ends_with(".nix")
+    let module = name.starts_with("nixos/modules/") || name.starts_with("modules/");
+    is_collection(path) || module && name.ends_with(".nix")
 }
 
 /// Whether one file names many packages, and a line in it may repoint any of them.
@@ -158,6 +160,9 @@ mod tests {
             ("nixos/modules/services/x/config.json", "nixos/modules/services/x"),
             ("nixos/modules/services/y.conf", "nixos/modules/services"),
             ("nixos/tests/login.nix", "nixos/tests"),
+            ("modules/programs/git.nix", "modules/programs/git.nix"),
+            ("modules/programs/zsh/default.nix", "modules/programs/zsh/default.nix"),
+            ("modules/programs/zsh/init.sh", "modules/programs/zsh"),
             ("pkgs/README.md", "pkgs"),
             ("pkgs/by-name/README.md", "pkgs/by-name"),
             ("pkgs/by-name/he/hello/package.nix", "pkgs/by-name/he/hello"),

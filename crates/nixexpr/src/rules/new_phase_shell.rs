@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use attestation::unit::FindingLevel;
 
-use crate::{File, compare::{Changed, View}, names, resolve::Binder, syntax::tree::{Bound, Kind, Name, NodeId, Operator}, compare::Comparison, Rule, rule::{Look, Found}};
+use crate::{File, compare::{Changed, View}, names, query::push_code, resolve::Binder, syntax::tree::{Bound, Kind, Name, NodeId, Operator, Span}, compare::Comparison, Rule, rule::{Look, Found}};
 
 pub(crate) static RULE: Rule = Rule {
     code: "new-phase-shell",
@@ -96,16 +96,23 @@ fn add(phases: &mut BTreeMap<String, Vec<(u32, String)>>, file: &File<'_>, value
 }
 
 fn add_lines(lines: &mut Vec<(u32, String)>, file: &File<'_>, value: NodeId, far: u32) {
+    // Lines of its scripts as the shell has them; what stands around them, however it is laid out.
     let span = file.tree.span(value);
-    let text = file.slice(span);
     let mut at = span.start;
-    for line in text.split_inclusive('\n') {
-        let words = line.split_whitespace().collect::<Vec<_>>().join(" ");
-        if !words.is_empty() {
-            lines.push((at, words));
+    for string in file.outer_strings(value) {
+        add_code(lines, file, at, string.start);
+        let mut start = string.start;
+        for line in file.slice(string).split_inclusive('\n') {
+            let words = line.split_whitespace().collect::<Vec<_>>().join(" ");
+            // Where the quotes stand says nothing.
+            if !matches!(&*words, "" | "''" | "\"") {
+                lines.push((start, words));
+            }
+            start += u32::try_from(line.len()).unwrap_or(0);
         }
-        at += u32::try_from(line.len()).unwrap_or(0);
+        at = string.end;
     }
+    add_code(lines, file, at, span.end);
     if far == 0 || lines.len() > 10_000 {
         return;
     }
@@ -117,6 +124,14 @@ fn add_lines(lines: &mut Vec<(u32, String)>, file: &File<'_>, value: NodeId, far
         {
             add_lines(lines, file, bound, far - 1);
         }
+    }
+}
+
+fn add_code(lines: &mut Vec<(u32, String)>, file: &File<'_>, start: u32, end: u32) {
+    let mut code = String::new();
+    push_code(&mut code, file.slice(Span { start, end }));
+    if code.bytes().any(|byte| byte.is_ascii_alphanumeric()) {
+        lines.push((start, code));
     }
 }
 
