@@ -32,10 +32,10 @@ use remembered::Answer;
 pub use breaks::{Break, BreakReason};
 
 /// How many commits are judged at once.
-const PIECE: usize = 8 << 10;
+const PIECE: usize = 16 << 10;
 
 /// How many such pieces may wait, in memory, for those who judge.
-const AHEAD: usize = 8;
+const AHEAD: usize = 4;
 
 /// A stretch of history, and who may have made it.
 pub struct Position<'j> {
@@ -126,7 +126,7 @@ pub fn authenticate(
     question: &Question<'_>,
     facts: &mut Facts,
 ) -> Result<Report, AuthenticateError> {
-    let known = remembered::find(question, facts);
+    let known = remembered::find(history, question, facts);
     if let Some(same) = known.iter().find(|answer| answer.tip == question.target) {
         return Ok(same.report());
     }

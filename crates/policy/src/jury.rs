@@ -168,13 +168,13 @@ impl<'a> Jury<'a> {
             let Some(key) = of_key.first().map(|job| &self.keys[job.key]) else {
                 continue;
             };
-            let many = of_key.len() >= TABLE_PAYS;
-            for job in of_key {
-                let digest = &job.digest[..job.length];
-                let fact = fact(&key.encoding, digest, job.packet.material());
-                if facts.contains(&fact) {
-                    good(job);
-                } else if key.verify(&job.packet, digest, many).is_ok() {
+            let with_fact = |job| -> (&Job<'_>, Fact) { (job, job.fact(&key.encoding)) };
+            let (known, unknown): (Vec<_>, Vec<_>) =
+                of_key.iter().map(with_fact).partition(|(_, fact)| facts.contains(fact));
+            known.iter().for_each(|(job, _)| good(job));
+            let outcomes = key.verify(unknown.iter().map(|(job, _)| *job));
+            for ((job, fact), is_good) in unknown.into_iter().zip(outcomes) {
+                if is_good {
                     learnt.push(fact);
                     good(job);
                 }
@@ -184,15 +184,34 @@ impl<'a> Jury<'a> {
 }
 
 impl PreparedKey<'_> {
-    fn verify(&self, packet: &SignaturePacket<'_>, digest: &[u8], many: bool) -> Result<(), SignatureRefusal> {
-        let material = self.material.as_ref().map_err(Clone::clone)?;
-        match (material, packet.material()) {
-            (KeyMaterial::PgpEd25519(key), RawMaterial::Ed25519(raw)) if many || self.multiples.get().is_some() => {
-                let multiples = self.multiples.get_or_init(|| Multiples::for_key(key));
-                multiples.verify(key, digest, raw)
-            }
-            (material, raw) => material.verify_digest(packet.hash(), digest, raw),
+    /// Which of these signatures are good; one that is left out is bad.
+    fn verify<'j>(&self, jobs: impl ExactSizeIterator<Item = &'j Job<'j>>) -> Vec<bool> {
+        let Ok(material) = &self.material else {
+            return Vec::new();
+        };
+        if let KeyMaterial::PgpEd25519(key) = material
+            && (jobs.len() >= TABLE_PAYS || self.multiples.get().is_some())
+        {
+            let multiples = self.multiples.get_or_init(|| Multiples::for_key(key));
+            let signed = jobs.map(|job| match job.packet.material() {
+                RawMaterial::Ed25519(raw) => Some((job.digest(), raw)),
+                _ => None,
+            });
+            let signed: Vec<_> = signed.collect();
+            let mut good = multiples
+                .verify(key, &signed.iter().flatten().copied().collect::<Vec<_>>())
+                .into_iter();
+            // A signature of another algorithm than the key's is bad.
+            return signed
+                .iter()
+                .map(|signed| signed.is_some() && good.next() == Some(true))
+                .collect();
         }
+        let is_good = |job: &Job<'_>| {
+            let (hash, raw) = (job.packet.hash(), job.packet.material());
+            material.verify_digest(hash, job.digest(), raw).is_ok()
+        };
+        jobs.map(is_good).collect()
     }
 }
 
@@ -207,6 +226,14 @@ impl<'a> Job<'a> {
             digest,
             length,
         }
+    }
+
+    fn digest(&self) -> &[u8] {
+        &self.digest[..self.length]
+    }
+
+    fn fact(&self, key: &[u8]) -> Fact {
+        fact(key, self.digest(), self.packet.material())
     }
 }
 

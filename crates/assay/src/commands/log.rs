@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use attestation::{
-    KeyId, PersonName,
+    KeyId, PersonName, UnitPath,
     pending::Proposal,
     statement::{Claim, Statement},
     tuf::Metadata as _,
@@ -22,11 +22,57 @@ use crate::{
 
 /// Who said and signed what, and on whom things wait.
 #[derive(clap::Args)]
-#[command(after_help = "Example: assay log")]
-pub(crate) struct Args {}
+#[command(
+    after_help = "Examples:\n  assay log\n  assay log --about pkgs/by-name/cu/curl    # what anybody said of it\n  \
+                        assay log --by alice\n  assay log --waiting                       # what needs signatures, and whose"
+)]
+pub(crate) struct Args {
+    /// Only what this person said
+    #[arg(long, value_name = "PERSON")]
+    by: Option<PersonName>,
+    /// Only what was said about this unit, or those below it, with each verdict
+    #[arg(long, value_name = "UNIT")]
+    about: Option<UnitPath>,
+    /// Only what waits for somebody
+    #[arg(long, conflicts_with_all = ["by", "about"])]
+    waiting: bool,
+}
+
+impl Args {
+    fn is_narrow(&self) -> bool {
+        self.by.is_some() || self.about.is_some()
+    }
+
+    fn is_about(&self, unit: &UnitPath) -> bool {
+        let below = |rest: &str| rest.is_empty() || rest.starts_with('/');
+        let about = self.about.as_ref();
+        about.is_some_and(|about| unit.as_str().strip_prefix(about.as_str()).is_some_and(below))
+    }
+
+    /// What a statement says of the unit that is asked about.
+    fn verdicts(&self, said: &Statement) -> Vec<Value> {
+        match &said.claim {
+            Claim::Review(review) => {
+                let verdicts = review
+                    .verdicts
+                    .iter()
+                    .filter(|verdict| self.is_about(&verdict.delta.unit));
+                verdicts.map(|it| json!({"unit": it.delta.unit, "verdict": it.verdict, "from": it.delta.from, "to": it.delta.to, "note": it.note})).collect()
+            }
+            Claim::Violation(violation) => {
+                let bad = violation.contents.iter().filter(|bad| self.is_about(&bad.unit));
+                bad.map(
+                    |it| json!({"unit": it.unit, "verdict": "violation", "to": it.content, "note": violation.reason}),
+                )
+                .collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+}
 
 /// Runs it.
-pub(crate) fn run(global: &Global, _args: &Args) -> Outcome {
+pub(crate) fn run(global: &Global, args: &Args) -> Outcome {
     let open = Desk::open_ledger(global)?;
     let snapshot = open.snapshot()?;
     let chain = ChainState::load(&snapshot, &open.desk)?;
@@ -36,12 +82,28 @@ pub(crate) fn run(global: &Global, _args: &Args) -> Outcome {
         let mut verified = chain.statements(&snapshot)?.verified;
         (channels, claims) = (self::channels(chain, &snapshot)?, self::claims(&verified, &snapshot)?);
         verified.sort_by_key(|statement| (statement.get().author.clone(), statement.get().seq));
-        statements.extend(verified.iter().map(|statement| {
+        for statement in &verified {
             let (id, said) = (statement.get().id(), statement.get());
+            let verdicts = args.verdicts(said);
+            let is_by = args.by.as_ref().is_none_or(|by| *by == said.author);
+            if args.waiting || !is_by || args.about.is_some() && verdicts.is_empty() {
+                continue;
+            }
             let signed_at = statement.evidence().vouches.first().and_then(|vouch| vouch.signed_at);
-            json!({"id": id, "author": said.author, "seq": said.seq, "signed-at": signed_at, "claim": said.claim.to_string()})
-        }));
+            statements.push(
+                json!({"id": id, "author": said.author, "seq": said.seq, "signed-at": signed_at,
+                "claim": said.claim.to_string(), "verdicts": verdicts}),
+            );
+        }
+        if args.is_narrow() {
+            claims.clear();
+            channels.clear();
+        }
     }
+    let proposals: Vec<_> = proposals
+        .into_iter()
+        .filter(|proposal| !args.is_narrow() && !(args.waiting && proposal["state"] == "past"))
+        .collect();
     let problems: Vec<String> = snapshot
         .problems()
         .or_exit(Exit::Environment)?
@@ -131,6 +193,20 @@ fn history(proposals: &[Value], statements: &[Value], problems: &[String]) -> St
             statement["seq"],
             word(&statement["id"])
         );
+        for verdict in statement["verdicts"].as_array().into_iter().flatten() {
+            let note = verdict["note"]
+                .as_str()
+                .map(|note| format!(": {note}"))
+                .unwrap_or_default();
+            let _ = writeln!(
+                text,
+                "    {} {} -> {}{}",
+                word(&verdict["verdict"]),
+                word(&verdict["unit"]),
+                verdict["to"].as_str().unwrap_or("nothing"),
+                output::printable(&note)
+            );
+        }
     }
     for proposal in proposals {
         let _ = writeln!(

@@ -15,6 +15,7 @@ use gix::ObjectId;
 use policy::Facts;
 
 use super::{Judgement, Question, Report};
+use crate::history::History;
 
 /// What was found of a history without a break.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,13 +32,15 @@ pub(super) struct Answer {
     pub ends: BTreeSet<ObjectId>,
 }
 
-/// The answers that still stand, the newest first.
-pub(super) fn find(question: &Question<'_>, facts: &Facts) -> Vec<Answer> {
+/// The answers that still stand and are about commits that are here (one may have come with a push that was refused),
+/// the newest first.
+pub(super) fn find(history: &History, question: &Question<'_>, facts: &Facts) -> Vec<Answer> {
     let (Some(under), Some(now)) = (digest(question), now(question)) else {
         return Vec::new();
     };
     let answers = facts.answers(under).filter_map(Answer::read);
-    let stands = |answer: &Answer| answer.at <= now && answer.imports.is_subset(question.imported);
+    let stands =
+        |answer: &Answer| answer.at <= now && answer.imports.is_subset(question.imported) && history.has(answer.tip);
     answers.filter(stands).collect()
 }
 

@@ -162,6 +162,20 @@ fn who_judges_is_part_of_the_question() {
     assert_eq!(courts.digest("1.0").unwrap(), courts.digest("1.0").unwrap());
 }
 
+/// A push that was refused is judged before it is, and what it brought is gone afterwards.
+#[test]
+fn an_answer_about_a_commit_that_is_gone_is_passed_over() {
+    let story = Story::new();
+    let kept = story.on(&story.introduction, "kept", &["alice"]);
+    let gone = story.on(&kept, "gone", &["bob"]);
+    assert_eq!(counts(&story, &gone), (2, 0));
+    let object = format!(".git/objects/{}/{}", &gone[..2], &gone[2..]);
+    std::fs::remove_file(story.repo.path().join(object)).unwrap();
+    assert_eq!(counts(&story, &kept), (1, 0));
+    let other = story.on(&kept, "another", &["carol"]);
+    assert_eq!(counts(&story, &other), (2, 1));
+}
+
 /// An upstream that moves on, and one that is rewritten: what the old tip reached is not what the new one reaches.
 #[test]
 fn what_a_commit_reaches_is_known_of_that_commit_only() {

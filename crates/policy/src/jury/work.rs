@@ -18,7 +18,7 @@ pub struct Work<'f> {
 }
 
 /// Few enough to share out evenly, many enough for a key's table to pay.
-const PIECE: usize = 2_048;
+const PIECE: usize = 4_096;
 
 impl Work<'_> {
     /// `job` of all items, a piece at a time; the outcomes are in the order of the items.

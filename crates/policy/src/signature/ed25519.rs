@@ -41,6 +41,9 @@ pub(crate) struct Multiples {
 const ROWS: usize = 32;
 const ROW: usize = 128;
 
+/// How many signatures go through a table together.
+const TOGETHER: usize = 256;
+
 static BASE: LazyLock<Multiples> = LazyLock::new(|| Multiples::of(ED25519_BASEPOINT_POINT));
 
 /// The one encoding of each point of small order.
@@ -71,43 +74,67 @@ impl Multiples {
         }
     }
 
-    /// `sum` and `scalar` times the point. The scalar is below the group order, hence below 2^253.
-    fn add_times(&self, mut sum: EdwardsPoint, scalar: &Scalar) -> EdwardsPoint {
-        let mut carry = 0;
-        for (row, byte) in self.table.chunks_exact(ROW).zip(scalar.as_bytes()) {
-            // Digits from -128 to 127, so that half a table is enough.
-            let digit = i16::from(*byte) + carry;
-            carry = i16::from(digit >= 128);
-            match digit - 256 * carry {
-                0 => {}
-                plus @ 1.. => sum += &row[usize::from(plus.unsigned_abs()) - 1],
-                minus => sum -= &row[usize::from(minus.unsigned_abs()) - 1],
+    /// Adds to each sum so many times the point. One row after the other, each for all of them: a row is in the nearest
+    /// cache while it is used, the whole table would not be.
+    fn add_times(&self, sums: &mut [EdwardsPoint], times: &[Digits]) {
+        for (place, row) in self.table.chunks_exact(ROW).enumerate() {
+            for (sum, digits) in sums.iter_mut().zip(times) {
+                match digits[place] {
+                    0 => {}
+                    plus @ 1.. => *sum += &row[usize::from(plus.unsigned_abs()) - 1],
+                    minus => *sum -= &row[usize::from(minus.unsigned_abs()) - 1],
+                }
             }
         }
-        sum
     }
 
-    /// Whether the key's signature `raw` over `message` is good.
-    pub(crate) fn verify(&self, key: &VerifyingKey, message: &[u8], raw: &[u8; 64]) -> Result<(), SignatureRefusal> {
-        let (r, s) = raw.split_at(32);
-        let s = <[u8; 32]>::try_from(s)
-            .ok()
-            .and_then(|s| Scalar::from_canonical_bytes(s).into());
-        let s: Scalar = s.ok_or(SignatureRefusal::Bad)?;
-        let challenge = Sha512::new()
-            .chain_update(r)
-            .chain_update(key.as_bytes())
-            .chain_update(message)
-            .finalize();
-        let challenge = Scalar::from_bytes_mod_order_wide(&challenge.into());
-        let expected = BASE.add_times(self.add_times(EdwardsPoint::identity(), &challenge), &s);
-        // R is the encoding of the point that was computed, so it is of small order if it is one of those encodings.
-        if expected.compress().as_bytes() == r && !SMALL.iter().any(|small| small == r) && !self.weak {
-            Ok(())
-        } else {
-            Err(SignatureRefusal::Bad)
-        }
+    /// For each message and signature whether it is the key's good one.
+    pub(crate) fn verify(&self, key: &VerifyingKey, signed: &[(&[u8], &[u8; 64])]) -> Vec<bool> {
+        signed
+            .chunks(TOGETHER)
+            .flat_map(|signed| self.verify_few(key, signed))
+            .collect()
     }
+
+    fn verify_few(&self, key: &VerifyingKey, signed: &[(&[u8], &[u8; 64])]) -> Vec<bool> {
+        let (mut good, mut sums) = (vec![false; signed.len()], vec![EdwardsPoint::identity(); signed.len()]);
+        let (mut of_key, mut of_base) = (Vec::with_capacity(signed.len()), Vec::with_capacity(signed.len()));
+        for ((message, raw), good) in signed.iter().zip(&mut good) {
+            let (r, s) = raw.split_at(32);
+            let s = <[u8; 32]>::try_from(s)
+                .ok()
+                .and_then(|s| Option::from(Scalar::from_canonical_bytes(s)));
+            *good = s.is_some() && !self.weak;
+            let challenge = Sha512::new()
+                .chain_update(r)
+                .chain_update(key.as_bytes())
+                .chain_update(message)
+                .finalize();
+            of_key.push(digits(&Scalar::from_bytes_mod_order_wide(&challenge.into())));
+            of_base.push(digits(&s.unwrap_or(Scalar::ZERO)));
+        }
+        self.add_times(&mut sums, &of_key);
+        BASE.add_times(&mut sums, &of_base);
+        for (((_, raw), expected), good) in signed.iter().zip(sums).zip(&mut good) {
+            let r = &raw[..32];
+            // R is the encoding of the point that was computed, so it is of small order if it is one of those encodings.
+            *good &= expected.compress().as_bytes() == r && !SMALL.iter().any(|small| small == r);
+        }
+        good
+    }
+}
+
+/// A scalar as one digit for each row of a table, from -128 to 127, so that half a row is enough. A scalar is below the
+/// group order, hence below 2^253, and nothing is left to carry at the end.
+type Digits = [i16; ROWS];
+
+fn digits(scalar: &Scalar) -> Digits {
+    let mut carry = 0;
+    scalar.to_bytes().map(|byte| {
+        let digit = i16::from(byte) + carry;
+        carry = i16::from(digit >= 128);
+        digit - 256 * carry
+    })
 }
 
 #[cfg(test)]
@@ -146,7 +173,7 @@ mod tests {
 
     /// What both paths say.
     fn both(key: &VerifyingKey, message: &[u8], raw: &[u8; 64]) -> bool {
-        let by_table = Multiples::for_key(key).verify(key, message, raw).is_ok();
+        let by_table = Multiples::for_key(key).verify(key, &[(message, raw)]) == [true];
         assert_eq!(verify(key, message, raw).is_ok(), by_table, "{key:?} {raw:?}");
         by_table
     }
@@ -162,6 +189,39 @@ mod tests {
             raw[index * 8] ^= 1;
             assert!(!both(&key, b"message", &raw));
         }
+    }
+
+    /// Good and bad ones in any order, more than go together at once: each has its own answer.
+    #[test]
+    fn many_together_are_judged_one_by_one() {
+        let secret = scalar("together");
+        let key = key(&secret, 0);
+        let messages: Vec<[u8; 2]> = (0..600_u16).map(u16::to_be_bytes).collect();
+        let raws: Vec<[u8; 64]> = messages.iter().map(|message| sign(&secret, &key, message, 0)).collect();
+        let spoil = |index: usize, raw: &[u8; 64]| {
+            let mut raw = *raw;
+            match index % 7 {
+                2 => raw[0] ^= 1,
+                3 => raw[63] = 0xff,
+                5 => raw[40] ^= 4,
+                _ => {}
+            }
+            raw
+        };
+        let raws: Vec<_> = raws.iter().enumerate().map(|(index, raw)| spoil(index, raw)).collect();
+        let signed: Vec<(&[u8], &[u8; 64])> = messages.iter().map(|message| &message[..]).zip(&raws).collect();
+        let found = Multiples::for_key(&key).verify(&key, &signed);
+        let expected: Vec<bool> = signed
+            .iter()
+            .map(|(message, raw)| verify(&key, message, raw).is_ok())
+            .collect();
+        assert_eq!(found, expected);
+        assert!(
+            found
+                .iter()
+                .enumerate()
+                .all(|(index, good)| *good == !matches!(index % 7, 2 | 3 | 5))
+        );
     }
 
     /// Every pair of parts of small order in R and in the key, with many messages: some satisfy the equation, and
@@ -184,7 +244,7 @@ mod tests {
                         "{of_key} {of_r} {message}"
                     );
                     assert_eq!(
-                        table.verify(&key, &[message], &raw).is_ok(),
+                        table.verify(&key, &[(&[message], &raw)]) == [true],
                         holds,
                         "{of_key} {of_r} {message}"
                     );
@@ -275,8 +335,9 @@ mod tests {
         fn a_table_multiplies(bytes in any::<[u8; 64]>(), point in any::<[u8; 64]>()) {
             let (times, point) = (Scalar::from_bytes_mod_order_wide(&bytes), Scalar::from_bytes_mod_order_wide(&point));
             let point = EdwardsPoint::mul_base(&point);
-            let found = Multiples::of(point).add_times(EdwardsPoint::identity(), &times);
-            prop_assert_eq!(found, point * times);
+            let mut found = [EdwardsPoint::identity(), point];
+            Multiples::of(point).add_times(&mut found, &[digits(&times), digits(&times)]);
+            prop_assert_eq!(found, [point * times, point * (times + Scalar::ONE)]);
         }
 
         #[test]

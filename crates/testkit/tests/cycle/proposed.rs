@@ -448,3 +448,36 @@ fn a_newer_proposal_takes_the_place_of_one_that_nobody_signed() {
     world.subscribe();
     world.update_installs(2);
 }
+
+/// Who said what about a package, what one person said, and on whom things wait.
+#[test]
+fn the_log_answers_what_people_ask_of_it() {
+    let (world, payload) = proposed();
+    let log = |more: &[&str]| world.assay("carol", &[&["log"], more].concat()).ok();
+    let authors = |json: &serde_json::Value| {
+        let statements = json["statements"].as_array().unwrap().iter();
+        statements
+            .map(|said| said["author"].as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    let about = log(&["--about", "pkgs/by-name/he"]);
+    assert_eq!(authors(&about), ["bob", "carol"]);
+    for said in about["statements"].as_array().unwrap() {
+        assert_eq!(said["verdicts"][0]["unit"], "pkgs/by-name/he/hello");
+        assert_eq!(said["verdicts"][0]["verdict"], "approve");
+    }
+    assert_eq!(authors(&log(&["--about", "pkgs/by-name/he", "--by", "bob"])), ["bob"]);
+    // A unit whose name only begins alike is another.
+    assert!(authors(&log(&["--about", "pkgs/by-name/he/hel"])).is_empty());
+    let waiting = log(&["--waiting"]);
+    assert!(authors(&waiting).is_empty());
+    let proposals = waiting["proposals"].as_array().unwrap();
+    assert_eq!(proposals.len(), 1, "{waiting}");
+    assert_eq!(proposals[0]["payload"], payload);
+    assert!(
+        proposals[0]["could-sign"]
+            .as_array()
+            .is_some_and(|people| people.len() >= 2),
+        "{waiting}"
+    );
+}
