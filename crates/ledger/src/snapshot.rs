@@ -333,12 +333,10 @@ impl Snapshot {
         blob: ObjectId,
         parse: impl FnOnce(Vec<u8>) -> Result<T, ContentError>,
     ) -> Result<T, Problem> {
-        let sized = self.repo.find_header(blob).map(|header| header.size());
-        let loaded = sized.and_then(|size| {
-            if size > LARGEST {
-                return Ok(Err(size));
-            }
-            self.repo.find_blob(blob).map(|mut blob| Ok(blob.take_data()))
+        // Asking for the size first would walk the same chain of deltas twice; the repository's limit bounds what is read.
+        let loaded = self.repo.find_blob(blob).map(|mut blob| match blob.data.len() as u64 {
+            size if size > LARGEST => Err(size),
+            _ => Ok(blob.take_data()),
         });
         match loaded {
             Ok(Ok(bytes)) => parse(bytes).map_err(|source| Problem::Content {

@@ -157,8 +157,14 @@ pub(crate) fn writing(what: &'static str) -> impl FnOnce(gix::Error) -> WriteErr
 /// Opens the repository at exactly `path`. Neither the environment nor the user's or the machine's configuration
 /// has an influence, nor have replacement refs or a commit-graph: two people with one commit read one ledger.
 pub(crate) fn open_repository(path: &Path) -> Result<gix::Repository, Box<gix::Error>> {
-    let options =
-        gix::open::Options::isolated().config_overrides(["core.useReplaceRefs=false", "core.commitGraph=false"]);
+    // Statements lie in the pack in another order than that of their names, many as deltas of others: as much of it is
+    // kept at hand as git keeps. No object may take more memory than the limit says, whatever it claims of itself.
+    let options = gix::open::Options::isolated().config_overrides([
+        "core.useReplaceRefs=false",
+        "core.commitGraph=false",
+        "core.deltaBaseCacheLimit=96m",
+        "gitoxide.objects.allocLimit=128m",
+    ]);
     let mut repo = gix::open_opts(path, options)?;
     // Trees of the ledger are read again and again while files are added.
     repo.object_cache_size_if_unset(4 << 20);

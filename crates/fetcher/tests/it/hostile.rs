@@ -352,8 +352,10 @@ fn many_updates_from_a_hostile_mirror_lose_nothing_and_leak_nothing() {
     let resumed = FAULTS_OF_A_REST
         .iter()
         .filter(|fault| served.faults.contains_key(*fault));
+    // Which of them come up depends on where downloads were cut, and with few updates on chance.
+    let wanted = if updates < 1_000 { 3 } else { OF_A_REST_COUNT - 2 };
     assert!(
-        resumed.count() + 2 >= OF_A_REST_COUNT && served.faults.contains_key("the rest, honestly"),
+        resumed.count() >= wanted && served.faults.contains_key("the rest, honestly"),
         "downloads were not gone on with: {:?}",
         served.faults
     );
