@@ -102,7 +102,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> Outcome {
     }
     let proposals: Vec<_> = proposals
         .into_iter()
-        .filter(|proposal| !args.is_narrow() && !(args.waiting && proposal["state"] == "past"))
+        .filter(|proposal| !(args.is_narrow() || args.waiting && proposal["state"] == "past"))
         .collect();
     let problems: Vec<String> = snapshot
         .problems()
