@@ -255,8 +255,11 @@ pub(crate) fn verdict(
     mut judged: engine::Judged,
     files: &[Change],
     read: &[SideBytes<'_>],
-    existence: class::Existence,
+    mut existence: class::Existence,
 ) -> Verdict {
+    // The same words name another file elsewhere, as the patch `../x.patch`: that did not only move.
+    let sides = read.iter().flat_map(|(was, is)| [*was, *is]).flatten();
+    existence.moved &= !sides.into_iter().any(names_what_is_outside);
     for (change, (was, is)) in files.iter().zip(read) {
         judged.findings.extend(finding::of_file(change, *was, *is));
     }
@@ -278,6 +281,11 @@ pub(crate) fn verdict(
         no_bump: judged.no_bump,
         findings: judged.findings,
     }
+}
+
+/// Whether a text, or the target of a symbolic link, may name something above the directory that it stands in.
+fn names_what_is_outside(bytes: &[u8]) -> bool {
+    bytes.windows(3).any(|three| matches!(three, b"../" | b"/.."))
 }
 
 /// Whether a file was and is a plain one of the same mode.

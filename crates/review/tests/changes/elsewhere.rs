@@ -90,3 +90,37 @@ fn what_only_moved_gains_nothing_but_its_place() {
     let edited = world.changes(&old, &[("pkgs/games/y/default.nix", &changed)]);
     assert!(codes(&edited["pkgs/games/y"]).contains(&"new-phase-shell".to_owned()));
 }
+
+/// The same words name another file elsewhere: that is looked at as if it were new.
+#[test]
+fn what_moves_and_names_a_file_beside_itself_gains_what_is_there() {
+    let world = World::new();
+    let package =
+        |patch: &str| format!("{{ stdenv }}: stdenv.mkDerivation {{ name = \"x\"; patches = [ {patch} ]; }}\n");
+    let outside = package("../x.patch");
+    let patches = [
+        ("pkgs/tools/x.patch", "harmless\n"),
+        ("pkgs/games/x.patch", "a backdoor\n"),
+    ];
+    let with = |path| [&patches[..], &[(path, outside.as_str())]].concat();
+    let moved = world.changes(&with("pkgs/tools/x/default.nix"), &with("pkgs/games/y/default.nix"));
+    assert_eq!(moved["pkgs/games/y"].class, Class::New);
+    assert!(
+        codes(&moved["pkgs/games/y"]).contains(&"patch-added".to_owned()),
+        "{moved:?}"
+    );
+    // Its honest twin takes its patch along.
+    let inside = package("./x.patch");
+    let at = |place: &str| {
+        [
+            (format!("{place}/default.nix"), inside.clone()),
+            (format!("{place}/x.patch"), "harmless\n".to_owned()),
+        ]
+    };
+    let (old, new) = (at("pkgs/tools/x"), at("pkgs/games/y"));
+    let old: Vec<_> = old.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
+    let new: Vec<_> = new.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
+    let moved = world.changes(&old, &new);
+    assert_eq!(moved["pkgs/games/y"].class, Class::Moved);
+    assert_eq!(codes(&moved["pkgs/games/y"]), [""; 0]);
+}
