@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use attestation::Seconds;
+use attestation::{Seconds, chain::PolicyDocument};
+use ledger::Courts;
 use policy::Facts;
 use sequoia_openpgp::types::ReasonForRevocation;
 use testkit::{TestPerson, chain::people};
@@ -160,6 +161,31 @@ fn who_judges_is_part_of_the_question() {
     let courts = Story::new().courts();
     assert_ne!(courts.digest("1.0").unwrap(), courts.digest("1.1").unwrap());
     assert_eq!(courts.digest("1.0").unwrap(), courts.digest("1.0").unwrap());
+}
+
+/// Two second roots of one chain, and certificates that know more: each is another question.
+#[test]
+fn what_decides_is_part_of_the_question() {
+    let mut story = Story::new();
+    let digest = |story: &Story, roots: &[Vec<u8>]| {
+        let courts = Courts::of(story.chain.id(), roots, &story.chain.keyring, story.chain.now).unwrap();
+        courts.digest("tests").unwrap()
+    };
+    let second = |edit: fn(&mut PolicyDocument)| {
+        let root = story.chain.draft_root(edit);
+        let signed = story.chain.signed_root(root, &["alice", "bob", "carol"]);
+        [story.roots(), vec![signed.to_bytes()]].concat()
+    };
+    let (one, other) = (
+        second(|policy| admit(policy, "dave")),
+        second(|policy| policy.freshness.snapshot = Seconds::days(2)),
+    );
+    assert_ne!(digest(&story, &one), digest(&story, &other));
+    assert_ne!(digest(&story, &one), digest(&story, &story.roots()));
+    let before = digest(&story, &story.roots());
+    let stranger = TestPerson::new("stranger", NOW);
+    story.chain.keyring.add(&stranger.certificate).unwrap();
+    assert_ne!(digest(&story, &story.roots()), before);
 }
 
 /// A push that was refused is judged before it is, and what it brought is gone afterwards.

@@ -268,6 +268,10 @@ mod tests {
                 // S = 0, R and key of small order.
                 let raw: [u8; 64] = [r.to_bytes(), [0; 32]].concat().try_into().unwrap();
                 assert!(!both(&weak, &[message], &raw));
+                // A key of small order alone: for one of eight messages, or for all, S and R = [S]B satisfy the equation.
+                let of_base = EdwardsPoint::mul_base(&secret).compress();
+                let raw: [u8; 64] = [of_base.to_bytes(), secret.to_bytes()].concat().try_into().unwrap();
+                assert!(!both(&weak, &[message], &raw));
                 // R of small order, S made for it by the key's owner: the equation holds.
                 let s = challenge(r.as_bytes(), &honest, &[message]) * secret;
                 let raw: [u8; 64] = [r.to_bytes(), s.to_bytes()].concat().try_into().unwrap();
