@@ -13,6 +13,7 @@
 //! * [`note`]: signatures over commits in git notes.
 //! * [`releases`]: the list of all releases of a channel.
 //! * [`patch`]: how one release's tree becomes the next one's.
+//! * [`series`]: the patches that a channel carries on top of upstream.
 
 mod base64;
 pub mod canonical;
@@ -24,13 +25,16 @@ pub mod openpgp;
 pub mod patch;
 pub mod pending;
 pub mod releases;
+pub mod series;
 pub mod statement;
 pub mod time;
 pub mod tuf;
 pub mod unit;
 mod unverified;
 
-pub use names::{AttestationRoot, ChainId, ChannelName, Fingerprint, GitOid, KeyId, PersonName, RoleName, StatementId};
+pub use names::{
+    AttestationRoot, ChainId, ChannelName, Fingerprint, GitOid, KeyId, PatchName, PersonName, RoleName, StatementId,
+};
 pub use nixstore::Sha256Digest;
 pub use time::{Seconds, Time};
 pub use unit::{Class, Content, Delta, FindingCode, UnitPath};

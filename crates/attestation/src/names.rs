@@ -106,6 +106,18 @@ name!(
     |text| (1..=128).contains(&text.len()) && is_lower_hex(text, text.len())
 );
 name!(
+    /// The file name of a channel's patch, as `01-harden-sshd.patch`.
+    PatchName,
+    "a patch's file name (letters, digits, '-', '_', '+', '.'; beginning with a letter or digit, ending in .patch, at most 128)",
+    |text| {
+        text.len() <= 128
+            && text.starts_with(|first: char| first.is_ascii_alphanumeric())
+            && text.strip_suffix(".patch").is_some_and(|stem| {
+                stem.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'+' | b'.'))
+            })
+    }
+);
+name!(
     /// A git object id: 40 lower-case hexadecimal digits. It names an object; it proves nothing (SHA-1).
     GitOid,
     "a git object id of 40 lower-case hexadecimal digits",

@@ -266,6 +266,15 @@ impl Repository {
         )
     }
 
+    /// Lets a ref of ours name an object, so that git keeps it.
+    pub(crate) fn keep(&self, name: &str, id: ObjectId) -> Result<(), FetchError> {
+        let name = full_name(name.to_owned()).expect("a literal and a hexadecimal id are a ref's name");
+        match self.ref_target(&name)? {
+            Some(kept) if kept == id => Ok(()),
+            old => self.move_ref(&name, old, id),
+        }
+    }
+
     fn delete_ref(&self, name: &FullName, old: ObjectId) -> Result<(), FetchError> {
         let expected = PreviousValue::MustExistAndMatch(old.into());
         self.edit_ref(

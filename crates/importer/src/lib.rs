@@ -34,7 +34,7 @@ pub use gzip::gunzip;
 pub use listing::{Listing, TreeFile};
 pub use merge::MergeError;
 pub use nar::NarError;
-pub use patch::{Patch, PatchError};
+pub use patch::{Patch, PatchError, PatchPlace, PatchStep, PatchedCommit};
 pub use path::{PathError, TreePath};
 pub use repository::{ObjectError, ObjectKind, OpenError, Repository};
 pub use revision::{Commit, CommitRange, ResolveError};
