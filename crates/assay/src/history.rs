@@ -296,7 +296,9 @@ fn refused(chain: ChainId, error: ledger::authenticate::AuthenticateError) -> Fa
         E::History(_) => "look for damage with git fsck".to_owned(),
     };
     let exit = match &error {
-        E::History(HistoryError::OtherDigest { .. } | HistoryError::Malformed { .. }) => Exit::Refused,
+        E::History(
+            HistoryError::OtherDigest { .. } | HistoryError::Collision { .. } | HistoryError::Malformed { .. },
+        ) => Exit::Refused,
         E::History(_) => Exit::Environment,
         _ => Exit::Refused,
     };

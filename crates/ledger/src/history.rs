@@ -89,6 +89,14 @@ pub enum HistoryError {
         /// The digest of what was read.
         found: String,
     },
+    /// An object was made so that another one has its name.
+    #[error("object {id} was made to share its name with another one: {reason}")]
+    Collision {
+        /// The object.
+        id: ObjectId,
+        /// What the hasher said.
+        reason: String,
+    },
     /// An object is of another kind, too large, or not written as git writes it.
     #[error("object {id} is not what it should be: {reason}")]
     Malformed {
@@ -366,15 +374,8 @@ impl History {
                 reason: format!("{} bytes, at most {LARGEST} are read", buffer.len()),
             });
         }
-        match gix::objs::compute_hash(id.kind(), kind, buffer) {
-            Ok(found) if found == id => Ok(kind),
-            Ok(found) => Err(HistoryError::OtherDigest {
-                expected: id,
-                found: found.to_string(),
-            }),
-            // The hasher refuses what was made to collide.
-            Err(error) => Err(malformed(id, &error)),
-        }
+        is_named(id, gix::objs::compute_hash(id.kind(), kind, buffer))?;
+        Ok(kind)
     }
 
     pub(crate) fn tree_of(&self, commit: ObjectId) -> Result<ObjectId, ReadError> {
@@ -407,6 +408,21 @@ impl History {
 }
 
 /// What a commit's bytes say of its place.
+/// Whether what was read has the digest that is its name. The hasher, git's own, refuses what was made to collide.
+fn is_named(id: ObjectId, hashed: Result<ObjectId, gix::Error>) -> Result<(), HistoryError> {
+    match hashed {
+        Ok(found) if found == id => Ok(()),
+        Ok(found) => Err(HistoryError::OtherDigest {
+            expected: id,
+            found: found.to_string(),
+        }),
+        Err(error) => Err(HistoryError::Collision {
+            id,
+            reason: error.to_string(),
+        }),
+    }
+}
+
 pub(crate) fn header(id: ObjectId, bytes: &[u8]) -> Result<CommitHeader, HistoryError> {
     let commit = || gix::objs::CommitRefIter::from_bytes(bytes, id.kind());
     let read = || -> Result<CommitHeader, gix::Error> {
@@ -431,5 +447,51 @@ fn malformed(id: ObjectId, error: &dyn std::fmt::Display) -> HistoryError {
     HistoryError::Malformed {
         id,
         reason: error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use testkit::shattered;
+
+    use super::*;
+
+    fn hashed(bytes: &[u8]) -> Result<ObjectId, gix::Error> {
+        let mut hasher = gix::hash::hasher(gix::hash::Kind::Sha1);
+        hasher.update(bytes);
+        hasher.try_finalize()
+    }
+
+    /// The published pair has one SHA-1 as it is, without git's header; so the hasher is asked that every object goes
+    /// through.
+    #[test]
+    fn an_object_made_to_collide_is_refused_as_what_it_is() {
+        let id = ObjectId::from_hex(shattered::SHA1.as_bytes()).expect("an id");
+        for bytes in [shattered::FIRST, shattered::SECOND] {
+            let refused = is_named(id, hashed(&bytes)).expect_err("it was made to collide");
+            assert!(
+                matches!(&refused, HistoryError::Collision { reason, .. } if reason.contains(shattered::SHA1)),
+                "{refused:?}"
+            );
+            // Whatever follows the two blocks, as in the published documents.
+            let whole = [&bytes[..], b"the rest of a document"].concat();
+            assert!(matches!(
+                is_named(id, hashed(&whole)),
+                Err(HistoryError::Collision { .. })
+            ));
+        }
+        // The honest twins: bytes of the same length of which nothing collides, and the pair behind git's header, which
+        // takes its meaning from it.
+        let mut honest = shattered::FIRST;
+        honest[200] ^= 1;
+        let name = hashed(&honest).expect("no collision");
+        is_named(name, hashed(&honest)).expect("it is what it is called");
+        assert!(matches!(
+            is_named(id, hashed(&honest)),
+            Err(HistoryError::OtherDigest { .. })
+        ));
+        let blob = |bytes: &[u8]| gix::objs::compute_hash(gix::hash::Kind::Sha1, gix::objs::Kind::Blob, bytes);
+        let (first, second) = (blob(&shattered::FIRST), blob(&shattered::SECOND));
+        assert_ne!(first.expect("no collision"), second.expect("no collision"));
     }
 }

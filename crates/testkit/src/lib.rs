@@ -6,6 +6,7 @@ pub mod git;
 pub mod maker;
 pub mod peer;
 pub mod people;
+pub mod shattered;
 pub mod tarball;
 pub mod token_bench;
 pub mod world;
