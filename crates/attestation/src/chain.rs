@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     names::{AttestationRoot, ChainId, ChannelName, Fingerprint, GitOid, PersonName, RoleName, hex_digest},
+    series::Patched,
     time::{Seconds, Time},
     unit::{Class, FindingLevel},
 };
@@ -108,6 +109,10 @@ pub struct ChannelPolicy {
     /// The binary cache that the channel names to Nix; none is named without it.
     #[serde(rename = "binary-cache-url", default, skip_serializing_if = "Option::is_none")]
     pub binary_cache_url: Option<String>,
+    /// Patterns of the units in which the channel may differ from upstream, by patches of its own. Nothing: it is upstream's
+    /// tree, byte for byte.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub patches: Vec<String>,
 }
 
 /// A repository's own history: from where on it is judged, and who may add to it.
@@ -213,10 +218,13 @@ pub struct Release {
     pub root_version: u64,
     /// When it was proposed; a signer refuses one that is more than a day off.
     pub time: Time,
-    /// The upstream commit.
+    /// The commit: upstream's, or the one that follows from it and the channel's patches.
     pub commit: GitOid,
     /// Its tree.
     pub tree: GitOid,
+    /// What it has on top of upstream's; absent where it is upstream's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub patched: Option<Patched>,
     /// NAR SHA-256 of the git tree: what a flake's `narHash` and a store path named `source` are made of.
     #[serde(rename = "tree-nar", with = "hex_digest")]
     pub tree_nar: Sha256Digest,
@@ -228,6 +236,13 @@ pub struct Release {
     pub version_suffix: String,
     /// The statements that this release rests on.
     pub statements: StatementList,
+}
+
+impl Release {
+    /// Upstream's commit.
+    pub fn upstream_commit(&self) -> &GitOid {
+        self.patched.as_ref().map_or(&self.commit, |patched| &patched.upstream)
+    }
 }
 
 /// The sorted list of all statement ids so far.

@@ -13,6 +13,7 @@ use crate::{
     canonical::{self, JsonError},
     chain::Release,
     names::{ChainId, ChannelName, Fingerprint, GitOid, PersonName, StatementId, hex_digest},
+    series::Patched,
     time::Time,
     unit::{Content, Delta, UnitPath},
 };
@@ -60,13 +61,16 @@ pub struct Import {
     pub upstream: String,
     /// Its branch.
     pub branch: String,
-    /// The commit that was imported last.
+    /// The commit of the last release.
     pub from: GitOid,
-    /// The commit that is imported.
+    /// The commit that is imported: upstream's, or the one that follows from it and the channel's patches.
     pub to: GitOid,
     /// Its tree.
     #[serde(rename = "to-tree")]
     pub to_tree: GitOid,
+    /// What it has on top of upstream's; absent where it is upstream's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub patched: Option<Patched>,
     /// The tree's NAR SHA-256.
     #[serde(rename = "tree-nar", with = "hex_digest")]
     pub tree_nar: Sha256Digest,
@@ -78,6 +82,13 @@ pub struct Import {
     /// [`Delta::list_digest`] of the changed units.
     #[serde(with = "hex_digest")]
     pub deltas: Sha256Digest,
+}
+
+impl Import {
+    /// Upstream's commit.
+    pub fn upstream_commit(&self) -> &GitOid {
+        self.patched.as_ref().map_or(&self.to, |patched| &patched.upstream)
+    }
 }
 
 /// A person's verdicts on changes. One signature may cover thousands.
@@ -261,11 +272,19 @@ impl Claim {
 impl fmt::Display for Claim {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Import(import) => write!(
-                f,
-                "import of {} into {}: {} changed units, tree {}",
-                import.to, import.channel, import.delta_count, import.tree_nar
-            ),
+            Self::Import(import) => {
+                write!(
+                    f,
+                    "import of {} into {}: {} changed units, tree {}",
+                    import.to, import.channel, import.delta_count, import.tree_nar
+                )?;
+                match &import.patched {
+                    Some(Patched { upstream, patches }) => {
+                        write!(f, ", upstream's {upstream} with {}", patches.names())
+                    }
+                    None => Ok(()),
+                }
+            }
             Self::Review(review) => {
                 let rejected = review.verdicts.iter().filter(|v| v.verdict == Verdict::Reject).count();
                 let approved = review.verdicts.len() - rejected;

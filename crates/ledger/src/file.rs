@@ -42,6 +42,15 @@ pub struct EvidenceFile {
     pub bytes: Unverified<Vec<u8>>,
 }
 
+/// A patch that a channel carries, as it lies in the ledger.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PatchFile {
+    /// SHA-256 of the file.
+    pub digest: Sha256Digest,
+    /// The file.
+    pub bytes: Unverified<Vec<u8>>,
+}
+
 /// A statement in its envelope. Whether its author signed it, nobody has checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StatementFile {
@@ -175,6 +184,16 @@ impl NewFile {
         }
     }
 
+    /// A patch that a channel carries.
+    pub fn patch(bytes: Vec<u8>) -> Self {
+        Self {
+            path: LedgerPath::Patch {
+                file: Sha256Digest::of(&bytes),
+            },
+            bytes,
+        }
+    }
+
     /// A statement in its envelope.
     pub fn statement(envelope: &Envelope) -> Result<Self, ContentError> {
         Statement::from_exact(&envelope.payload)?;
@@ -245,6 +264,14 @@ pub(crate) fn read_evidence(digest: Sha256Digest, bytes: Vec<u8>) -> Result<Evid
     })
 }
 
+pub(crate) fn read_patch(digest: Sha256Digest, bytes: Vec<u8>) -> Result<PatchFile, ContentError> {
+    same_digest(digest, Sha256Digest::of(&bytes))?;
+    Ok(PatchFile {
+        digest,
+        bytes: Unverified::new(bytes),
+    })
+}
+
 pub(crate) fn read_statement(digest: Sha256Digest, bytes: &[u8]) -> Result<StatementFile, ContentError> {
     same_digest(digest, Sha256Digest::of(bytes))?;
     let envelope = Envelope::from_exact(bytes)?;
@@ -293,6 +320,7 @@ pub(crate) fn check(path: &LedgerPath, bytes: Vec<u8>) -> Result<(), ContentErro
         LedgerPath::Root { version } => read_root(*version, bytes).map(drop),
         LedgerPath::Keyring { file } => read_certificate(*file, bytes).map(drop),
         LedgerPath::Evidence { file } => read_evidence(*file, bytes).map(drop),
+        LedgerPath::Patch { file } => read_patch(*file, bytes).map(drop),
         LedgerPath::Statement { envelope } => read_statement(*envelope, &bytes).map(drop),
         LedgerPath::Proposal { payload } => read_proposal(*payload, &bytes).map(drop),
         LedgerPath::Signature { payload, key } => read_signature(*payload, key, &bytes).map(drop),

@@ -37,7 +37,7 @@ mod union;
 pub use author::{Author, AuthorError};
 pub use courts::Courts;
 pub use file::{
-    ContentError, EvidenceFile, KeyringFile, MetadataFile, NewFile, ProposalFile, RootFile, SignatureFile,
+    ContentError, EvidenceFile, KeyringFile, MetadataFile, NewFile, PatchFile, ProposalFile, RootFile, SignatureFile,
     StatementFile,
 };
 pub use history::{History, HistoryError};

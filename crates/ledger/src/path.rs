@@ -22,6 +22,11 @@ pub enum LedgerPath {
         /// SHA-256 of the file.
         file: Sha256Digest,
     },
+    /// `patches/<sha256>.patch`: a patch that a channel carries.
+    Patch {
+        /// SHA-256 of the file.
+        file: Sha256Digest,
+    },
     /// `statements/ab/cdef….dsse.json`: a signed statement.
     Statement {
         /// SHA-256 of the envelope.
@@ -70,6 +75,7 @@ impl fmt::Display for LedgerPath {
             Self::Root { version } => write!(f, "root/{version}.root.json"),
             Self::Keyring { file } => write!(f, "keyring/{file}.asc"),
             Self::Evidence { file } => write!(f, "evidence/{file}.pem"),
+            Self::Patch { file } => write!(f, "patches/{file}.patch"),
             Self::Statement { envelope } => {
                 let hex = envelope.to_string();
                 let (directory, name) = hex.split_at(2);
@@ -102,6 +108,9 @@ fn read(text: &str) -> Option<LedgerPath> {
         },
         "evidence" => LedgerPath::Evidence {
             file: stem(".pem")?.parse().ok()?,
+        },
+        "patches" => LedgerPath::Patch {
+            file: stem(".patch")?.parse().ok()?,
         },
         "statements" => {
             let (head, tail) = stem(".dsse.json")?.split_once('/')?;
@@ -148,6 +157,7 @@ mod tests {
         for path in [
             LedgerPath::Root { version },
             LedgerPath::Keyring { file: digest },
+            LedgerPath::Patch { file: digest },
             LedgerPath::Statement { envelope: digest },
             LedgerPath::Proposal { payload: digest },
             LedgerPath::Signature {

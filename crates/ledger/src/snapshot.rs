@@ -7,7 +7,7 @@ use gix::{ObjectId, bstr::ByteSlice, objs::tree::EntryMode};
 
 use crate::{
     file::{
-        self, ContentError, EvidenceFile, KeyringFile, MetadataFile, ProposalFile, RootFile, SignatureFile,
+        self, ContentError, EvidenceFile, KeyringFile, MetadataFile, PatchFile, ProposalFile, RootFile, SignatureFile,
         StatementFile,
     },
     path::LedgerPath,
@@ -169,6 +169,13 @@ impl Snapshot {
         let path = LedgerPath::Proposal { payload };
         let found = self.entry(&path)?;
         Ok(found.map(|blob| self.read(path, blob, |bytes| file::read_proposal(payload, &bytes))))
+    }
+
+    /// One patch.
+    pub fn patch(&self, digest: Sha256Digest) -> Result<Option<Result<PatchFile, Problem>>, ReadError> {
+        let path = LedgerPath::Patch { file: digest };
+        let found = self.entry(&path)?;
+        Ok(found.map(|blob| self.read(path, blob, |bytes| file::read_patch(digest, bytes))))
     }
 
     /// The signatures over the payload with this digest.
@@ -436,7 +443,7 @@ pub(crate) fn is_directory(path: &str) -> bool {
     match path.split_once('/') {
         None => matches!(
             path,
-            "root" | "keyring" | "evidence" | "statements" | "proposals" | "signatures" | "metadata"
+            "root" | "keyring" | "evidence" | "patches" | "statements" | "proposals" | "signatures" | "metadata"
         ),
         Some(("statements", rest)) => rest.len() == 2 && hex(rest),
         Some(("signatures", rest)) => rest.parse::<Sha256Digest>().is_ok(),

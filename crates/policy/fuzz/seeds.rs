@@ -131,6 +131,7 @@ fn claims(chain: &TestChain) -> [Claim; 4] {
             from: oid("1"),
             to: oid("2"),
             to_tree: oid("3"),
+            patched: None,
             tree_nar,
             partition: PARTITION_VERSION,
             delta_count: 1,

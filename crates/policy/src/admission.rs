@@ -25,6 +25,7 @@ use serde::Serialize;
 
 use self::coverage::Opinions;
 use crate::{
+    document::matches_unit,
     root::role,
     seal::{Verified, Vouch},
     statements::Court,
@@ -179,12 +180,50 @@ pub enum AdmissionRefusal {
         /// What the import says.
         found: String,
     },
+    /// The channel differs from upstream where the policy does not let it.
+    #[error("the channel's patches change {unit}; {}", permitted(.allowed))]
+    NotPatchable {
+        /// A unit that differs from upstream.
+        unit: UnitPath,
+        /// The patterns of the units that may.
+        allowed: Vec<String>,
+    },
+    /// Patches that the import does not name, or names in vain.
+    #[error("the import {}, and its tree differs from upstream's in {found} units", if *.stated { "names patches" } else { "names no patches" })]
+    PatchesUnstated {
+        /// Whether it names patches.
+        stated: bool,
+        /// In how many units the tree differs from upstream's.
+        found: usize,
+    },
     /// Nobody of the channel's people made the import statement.
     #[error("nobody of role {role} has made this import's statement")]
     NoStatement {
         /// The channel's role.
         role: RoleName,
     },
+}
+
+fn permitted(allowed: &[String]) -> String {
+    if allowed.is_empty() {
+        "the policy lets this channel carry no patches".to_owned()
+    } else {
+        format!("the policy lets it patch {}", allowed.join(", "))
+    }
+}
+
+/// Whether a channel may differ from upstream in these units, changed by this import or before.
+pub fn patchable<'a>(
+    channel: &ChannelPolicy,
+    units: impl IntoIterator<Item = &'a UnitPath>,
+) -> Result<(), AdmissionRefusal> {
+    match units.into_iter().find(|unit| !matches_unit(&channel.patches, unit)) {
+        None => Ok(()),
+        Some(unit) => Err(AdmissionRefusal::NotPatchable {
+            unit: unit.clone(),
+            allowed: channel.patches.clone(),
+        }),
+    }
 }
 
 /// Judges every changed unit under the court's policy, as what follows the release `last` of its channel.
@@ -240,15 +279,25 @@ impl Admission {
     }
 }
 
-/// Seals an import whose changes are all covered and whose statement somebody of the channel's role made.
+/// Seals an import whose changes are all covered and whose statement somebody of the channel's role made. `patched` are
+/// the units in which its tree differs from upstream's: what the channel's patches change, also where an earlier import
+/// brought it.
 pub fn verify_import(
     court: &Court<'_>,
     import: &Import,
+    patched: &BTreeSet<UnitPath>,
     admission: &Admission,
     statements: &[Verified<Statement>],
 ) -> Result<Verified<Import>, AdmissionRefusal> {
     let channel = channel_of(court, import)?;
     admission.starts(import)?;
+    if import.patched.is_none() != patched.is_empty() {
+        return Err(AdmissionRefusal::PatchesUnstated {
+            stated: import.patched.is_some(),
+            found: patched.len(),
+        });
+    }
+    patchable(channel, patched)?;
     let deltas: Vec<Delta> = admission.units.iter().map(|unit| unit.changed.delta.clone()).collect();
     if Delta::list_digest(&deltas) != import.deltas || deltas.len() as u64 != import.delta_count {
         return Err(AdmissionRefusal::OtherDeltas);

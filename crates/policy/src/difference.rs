@@ -251,6 +251,7 @@ fn compare_channel(name: &impl Display, before: &ChannelPolicy, after: &ChannelP
         expires,
         lacking,
         binary_cache_url,
+        patches,
     } = after;
     let what = |member: &str| format!("channel {name}: {member}");
     out.changed(&what("upstream"), &before.upstream, upstream, true);
@@ -268,6 +269,12 @@ fn compare_channel(name: &impl Display, before: &ChannelPolicy, after: &ChannelP
     let shown = |url: &Option<String>| url.clone().unwrap_or_else(|| "none".to_owned());
     let cache = what("the binary cache that it names");
     out.changed(&cache, &shown(&before.binary_cache_url), &shown(binary_cache_url), true);
+    for pattern in patches.iter().filter(|pattern| !before.patches.contains(pattern)) {
+        out.weaker(what(&format!("its people may patch {pattern}")));
+    }
+    for pattern in before.patches.iter().filter(|pattern| !patches.contains(pattern)) {
+        out.neutral(what(&format!("its people may not patch {pattern} any more")));
+    }
 }
 
 fn compare_freshness(before: &Freshness, after: &Freshness, out: &mut Found) {

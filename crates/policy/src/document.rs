@@ -69,13 +69,13 @@ pub enum PolicyRefusal {
     /// A rule that nothing reaches, because an earlier one matches all that it matches.
     #[error("rule {0} can never match: an earlier rule already matches everything it does")]
     Unreachable(usize),
-    /// Patterns of one rule of which one says nothing.
+    /// Patterns of one rule (or list) of which one says nothing.
     #[error(
-        "rule {rule}: {pattern:?} adds nothing to {other:?}, or it was meant for another rule; rules are read in order, patterns of one rule are not"
+        "{place}: {pattern:?} adds nothing to {other:?}, or it was meant for another rule; rules are read in order, patterns of one rule are not"
     )]
     RedundantPattern {
-        /// The rule, from 1.
-        rule: usize,
+        /// Where it stands, as `rule 2`.
+        place: String,
         /// The pattern that adds nothing.
         pattern: String,
         /// The one that matches all that it does.
@@ -94,10 +94,10 @@ pub enum PolicyRefusal {
     #[error("rule {0} requires nobody")]
     RequiresNobody(usize),
     /// A pattern that is not a relative path with `*` and `**`.
-    #[error("rule {rule}: {pattern:?} is not a pattern of unit paths")]
+    #[error("{place}: {pattern:?} is not a pattern of unit paths")]
     Pattern {
-        /// The rule, from 1.
-        rule: usize,
+        /// Where it stands, as `rule 2`.
+        place: String,
         /// The pattern.
         pattern: String,
     },
@@ -121,6 +121,7 @@ pub fn check(policy: &PolicyDocument) -> Result<(), PolicyRefusal> {
         for (what, duration) in [("max-lag", channel.max_lag), ("expires", channel.expires)] {
             positive(&format!("channels.{name}.{what}"), duration)?;
         }
+        check_patterns(&format!("channels.{name}.patches"), &channel.patches)?;
     }
     if let Some(repository) = &policy.repository {
         let people = members(policy, &repository.commits.role)?.len();
@@ -291,25 +292,7 @@ fn check_rules(policy: &PolicyDocument) -> Result<(), PolicyRefusal> {
             let people = members(policy, role)?.len();
             threshold_within(&format!("rule {number}, role {role}"), *count, people, people)?;
         }
-        for pattern in &rule.paths {
-            let bare = pattern.replace('*', "x");
-            if bare.parse::<UnitPath>().is_err() || pattern.contains("***") {
-                return Err(PolicyRefusal::Pattern {
-                    rule: number,
-                    pattern: pattern.clone(),
-                });
-            }
-        }
-        for (at, pattern) in rule.paths.iter().enumerate() {
-            let mut others = rule.paths.iter().enumerate().filter(|(other, _)| *other != at);
-            if let Some((_, other)) = others.find(|(_, other)| glob_covers(other, pattern)) {
-                return Err(PolicyRefusal::RedundantPattern {
-                    rule: number,
-                    pattern: pattern.clone(),
-                    other: other.clone(),
-                });
-            }
-        }
+        check_patterns(&format!("rule {number}"), &rule.paths)?;
         // A finding of level S is no finding here, so S with nothing above it is a rule that can match.
         if rule.finding_level.is_some_and(|level| level >= FindingLevel::H) && rule.without_findings {
             return Err(PolicyRefusal::Contradictory(number));
@@ -324,6 +307,35 @@ fn check_rules(policy: &PolicyDocument) -> Result<(), PolicyRefusal> {
         Some(last) if matches_everything(last) => Ok(()),
         _ => Err(PolicyRefusal::NoCatchAll),
     }
+}
+
+/// Whether each is a pattern of unit paths, and says something that no other of them does.
+fn check_patterns(place: &str, patterns: &[String]) -> Result<(), PolicyRefusal> {
+    for pattern in patterns {
+        let bare = pattern.replace('*', "x");
+        if bare.parse::<UnitPath>().is_err() || pattern.contains("***") {
+            return Err(PolicyRefusal::Pattern {
+                place: place.to_owned(),
+                pattern: pattern.clone(),
+            });
+        }
+    }
+    for (at, pattern) in patterns.iter().enumerate() {
+        let mut others = patterns.iter().enumerate().filter(|(other, _)| *other != at);
+        if let Some((_, other)) = others.find(|(_, other)| glob_covers(other, pattern)) {
+            return Err(PolicyRefusal::RedundantPattern {
+                place: place.to_owned(),
+                pattern: pattern.clone(),
+                other: other.clone(),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// Whether one of these patterns of unit paths matches a unit.
+pub(crate) fn matches_unit(patterns: &[String], unit: &UnitPath) -> bool {
+    patterns.iter().any(|pattern| glob(pattern, unit.as_str()))
 }
 
 fn matches_everything(rule: &ReviewRule) -> bool {

@@ -75,6 +75,8 @@ struct SourceChannel {
     expires: String,
     lacking: Lacking,
     binary_cache_url: Option<String>,
+    #[serde(default)]
+    patches: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -141,6 +143,7 @@ pub fn read(text: &str, chain: Option<ChainId>) -> Result<PolicyDocument, Source
             release: channel.release,
             lacking: channel.lacking,
             binary_cache_url: channel.binary_cache_url,
+            patches: channel.patches,
         };
         channels.insert(name, entry);
     }

@@ -241,6 +241,7 @@ impl TestChain {
             time: self.now,
             commit: oid("commit"),
             tree: oid("tree"),
+            patched: None,
             tree_nar: Sha256Digest::of(format!("tree of {channel} {sequence}")),
             channel_nar: Sha256Digest::of(format!("unpacked {channel} {sequence}")),
             version_suffix: format!(".{sequence}.test"),

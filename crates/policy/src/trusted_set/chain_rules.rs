@@ -180,6 +180,19 @@ pub(super) fn release(
         release.version_suffix.is_empty() || is_file_name(release.version_suffix.trim_start_matches('.')),
         "its version suffix is not one plain word",
     )?;
+    rule(
+        file,
+        release.patched.is_none() || !policy.channels[&channel].patches.is_empty(),
+        "it carries patches, and the root lets this channel carry none",
+    )?;
+    rule(
+        file,
+        release
+            .patched
+            .as_ref()
+            .is_none_or(|patched| patched.upstream != release.commit),
+        "it carries patches and is upstream's commit itself",
+    )?;
     let in_channel = |target: &String| {
         let rest = target
             .strip_prefix(channel.as_str())

@@ -304,6 +304,7 @@ pub(crate) fn import(chain: &TestChain, deltas: &[Delta]) -> Import {
         from: "11".repeat(20).parse().unwrap(),
         to: "22".repeat(20).parse().unwrap(),
         to_tree: "33".repeat(20).parse().unwrap(),
+        patched: None,
         tree_nar: Sha256Digest::of("tree"),
         partition: PARTITION_VERSION,
         delta_count: deltas.len() as u64,
@@ -326,7 +327,7 @@ fn verify_import(author: &str, change: impl Fn(&mut Import)) -> Result<Verified<
     let set = judged(&chain);
     let court = set.court().unwrap();
     let admission: Admission = admit(&court, &release(3), vec![edit(the_delta)], &statements);
-    admission::verify_import(&court, &import, &admission, &statements)
+    admission::verify_import(&court, &import, &BTreeSet::new(), &admission, &statements)
 }
 
 #[test]
@@ -374,7 +375,7 @@ fn refuses_an_import_with_an_open_unit() {
     let set = judged(&chain);
     let court = set.court().unwrap();
     let admission = admit(&court, &release(3), vec![edit(the_delta)], &statements);
-    let error = admission::verify_import(&court, &import, &admission, &statements).unwrap_err();
+    let error = admission::verify_import(&court, &import, &BTreeSet::new(), &admission, &statements).unwrap_err();
     assert!(
         matches!(error, AdmissionRefusal::Open { open: 1, total: 1, .. }),
         "{error:?}"

@@ -168,10 +168,7 @@ fn refuses_rules_without_a_last_one_for_the_rest() {
 fn refuses_a_pattern_that_leaves_the_tree() {
     for bad in ["/lib", "lib/", "../x", "a//b", "a/***"] {
         let found = refusal(|policy| policy.rules[0].paths = vec![bad.to_owned()]);
-        assert!(
-            matches!(found, PolicyRefusal::Pattern { rule: 1, .. }),
-            "{bad}: {found:?}"
-        );
+        assert!(matches!(found, PolicyRefusal::Pattern { .. }), "{bad}: {found:?}");
     }
 }
 

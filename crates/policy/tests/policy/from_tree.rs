@@ -237,7 +237,7 @@ fn refuses_an_import_that_starts_elsewhere_than_its_changes_were_judged_from() {
         let set = judged(&chain);
         let court = set.court().unwrap();
         let admission = admit(&court, last, vec![returning()], &statements);
-        admission::verify_import(&court, &import, &admission, &statements)
+        admission::verify_import(&court, &import, &BTreeSet::new(), &admission, &statements)
     };
     verify(&here(), |_| {}).expect("the honest twin");
     let mut other = here();

@@ -172,7 +172,8 @@ fn gpg_alone_verifies_a_statement_by_hand() {
     let Some(gpg) = Gpg::new() else { return };
     let formats = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/formats.md");
     let formats = fs::read_to_string(formats).unwrap();
-    let recipe = formats.split("```sh\n").nth(1).unwrap().split("```").next().unwrap();
+    let (_, section) = formats.split_once("### Verify one by hand, with gpg alone").unwrap();
+    let recipe = section.split("```sh\n").nth(1).unwrap().split("```").next().unwrap();
     let chain = TestChain::new(now());
     let said = statement(&chain, "alice", approval(None, Some("b")));
     let honest = envelope(&chain, "alice", 0, &said);

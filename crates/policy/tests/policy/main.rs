@@ -23,6 +23,7 @@ mod hardware;
 mod jury;
 mod metadata;
 mod p256;
+mod patched;
 mod positions;
 mod proposal;
 mod releases;

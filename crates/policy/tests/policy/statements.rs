@@ -71,6 +71,7 @@ pub(crate) fn release(sequence: u64) -> Release {
         time: NOW,
         commit: "11".repeat(20).parse().unwrap(),
         tree: "12".repeat(20).parse().unwrap(),
+        patched: None,
         tree_nar: Sha256Digest::of(format!("tree {sequence}")),
         channel_nar: Sha256Digest::of("channel"),
         version_suffix: ".1".to_owned(),
