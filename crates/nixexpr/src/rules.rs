@@ -13,6 +13,7 @@ rules! {
     attributes_rewrite,
     auth_root,
     binary_in_tree,
+    channel_patch,
     checks_off,
     deceptive_text,
     evil_merge,

@@ -4,6 +4,8 @@
 
 #[path = "changes/elsewhere.rs"]
 mod elsewhere;
+#[path = "changes/patched.rs"]
+mod patched;
 #[path = "changes/returns.rs"]
 mod returns;
 
