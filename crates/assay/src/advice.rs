@@ -255,6 +255,13 @@ fn admission(error: &AdmissionRefusal) -> String {
         | AdmissionRefusal::NotThePolicys { .. } => {
             "import it anew: assay import --channel NAME, then assay sign".to_owned()
         }
+        AdmissionRefusal::NotPatchable { unit, .. } => format!(
+            "leave the patch out (assay import --channel NAME --patches DIR, or --no-patches), or have role root allow it: \
+             patches = [\"{unit}\"] in the channel's entry, then assay policy propose policy.toml"
+        ),
+        AdmissionRefusal::PatchesUnstated { .. } => {
+            "import it anew, with the patches that it shall have: assay import --channel NAME --patches DIR".to_owned()
+        }
         AdmissionRefusal::NoStatement { role } => format!("somebody of role {role} makes it: assay sign"),
     }
 }

@@ -10,26 +10,27 @@ use std::{
 };
 
 use attestation::{
-    ChannelName, Delta, GitOid, Sha256Digest, StatementId, Time,
+    ChannelName, Delta, GitOid, Sha256Digest, StatementId, Time, UnitPath,
     chain::{Release, StatementList},
     pending::Proposal,
+    series::Patched,
     statement::{Claim, Exemption, Import},
     unit::PARTITION_VERSION,
 };
 use channel::release::{Derived, Inputs, oid};
-use importer::{ObjectId, Repository};
+use importer::{ObjectId, Patch, PatchedCommit, Repository};
 use ledger::Snapshot;
 use policy::{
     Verified,
     admission::{self, Admission},
 };
-use review::UnitChange;
+use review::{PatchedUnits, UnitChange};
 
 use crate::{
     chain_state::{ChainState, LastRelease},
     evaluate,
     exit::{Exit, Failure, OrExit as _, Outcome},
-    output,
+    output, patches,
     statements::Statements,
 };
 
@@ -44,42 +45,75 @@ pub(crate) struct DerivedImport {
     pub import: Import,
     /// The changes behind it.
     pub changes: Vec<UnitChange>,
+    /// The units in which the tree differs from upstream's.
+    pub patched: BTreeSet<UnitPath>,
 }
 
-/// Derives the import of `to` on top of `from`.
+/// Derives the import of upstream's commit `to` with these patches, on top of the release `last`.
 pub(crate) fn import(
     repository: &Repository,
+    snapshot: &Snapshot,
     chain: &ChainState,
-    channel: &ChannelName,
-    from: ObjectId,
+    last: &Release,
     to: ObjectId,
+    patches: &[Patch],
 ) -> Outcome<DerivedImport> {
+    let channel = &last.channel;
     let entry = chain.channel(channel)?;
+    let from = object_id(last.upstream_commit())?;
     if !repository.is_ancestor(from, to).or_exit(Exit::Environment)? {
         return Err(Failure::new(
             Exit::Refused,
-            format!("{to} does not descend from {from}, the last release's commit"),
+            format!("{to} does not descend from {from}, upstream's commit of the last release"),
         )
         .next("name a later commit of the channel's upstream branch with --to"));
     }
     let _working = output::working("comparing the trees, and making the merges again");
-    let (old, new) = (commit(repository, from)?, commit(repository, to)?);
-    let changes = review::changes_of_range(repository, chain.chain, &old, &new).or_exit(Exit::Refused)?;
+    let before = patches::of_release(repository, snapshot, last)?;
+    let now = patches::applied(repository, channel, to, patches)?;
+    let (upstream_old, upstream_new) = (commit(repository, from)?, commit(repository, to)?);
+    // Upstream's history, between the trees that the channel had and gets.
+    let with_tree = |upstream: &importer::Commit, made: &Option<PatchedCommit>| importer::Commit {
+        tree: made.as_ref().map_or(upstream.tree, PatchedCommit::tree),
+        ..upstream.clone()
+    };
+    let (old, new) = (with_tree(&upstream_old, &before), with_tree(&upstream_new, &now));
+    let mut changes = review::changes_of_range(repository, chain.chain, &old, &new).or_exit(Exit::Refused)?;
+    let units = |made: &Option<PatchedCommit>| {
+        let made = made.as_ref();
+        made.map(|made| PatchedUnits::of(repository, chain.chain, made))
+            .transpose()
+            .or_exit(Exit::Refused)
+    };
+    let (had, has) = (units(&before)?, units(&now)?);
+    review::mark_patched(
+        repository,
+        (old.tree, new.tree),
+        had.as_ref(),
+        has.as_ref(),
+        &mut changes,
+    )
+    .or_exit(Exit::Refused)?;
     let deltas: Vec<Delta> = changes.iter().map(|change| change.delta.clone()).collect();
     let tree_nar = repository.tree_nar(new.tree, &[]).or_exit(Exit::Refused)?;
     let import = Import {
         channel: channel.clone(),
         upstream: entry.upstream.clone(),
         branch: entry.branch.clone(),
-        from: oid(from),
-        to: oid(to),
+        from: last.commit.clone(),
+        to: oid(now.as_ref().map_or(to, |made| made.id)),
         to_tree: oid(new.tree),
+        patched: patches::described(to, patches)?,
         tree_nar: tree_nar.sha256,
         partition: PARTITION_VERSION,
         delta_count: deltas.len() as u64,
         deltas: Delta::list_digest(&deltas),
     };
-    Ok(DerivedImport { import, changes })
+    Ok(DerivedImport {
+        import,
+        changes,
+        patched: has.map(|has| has.units().clone()).unwrap_or_default(),
+    })
 }
 
 /// Derives the exemption of the tree from which a channel starts.
@@ -203,8 +237,10 @@ pub(crate) struct Candidate<'a> {
     pub channel: &'a ChannelName,
     /// The version of the targets.
     pub version: u64,
-    /// The upstream commit.
+    /// The commit.
     pub commit: ObjectId,
+    /// What it has on top of upstream's, if it is not upstream's.
+    pub patched: Option<&'a Patched>,
     /// When it was proposed.
     pub time: Time,
     /// The statements that it rests on.
@@ -233,6 +269,7 @@ pub(crate) fn release(
         policy: chain.channel(candidate.channel)?,
         before,
         commit: candidate.commit,
+        patched: candidate.patched,
         time: candidate.time,
         statements: candidate.statements,
     };
@@ -262,10 +299,35 @@ pub(crate) enum Admitted {
     Imported(Verified<Import>),
 }
 
+impl Admitted {
+    /// The commit.
+    pub(crate) const fn commit(&self) -> &GitOid {
+        match self {
+            Self::Exempted(exemption) => &exemption.get().commit,
+            Self::Imported(import) => &import.get().to,
+        }
+    }
+
+    /// What it has on top of upstream's.
+    pub(crate) const fn patched(&self) -> Option<&Patched> {
+        match self {
+            Self::Exempted(_) => None,
+            Self::Imported(import) => import.get().patched.as_ref(),
+        }
+    }
+
+    /// Upstream's commit.
+    pub(crate) fn upstream_commit(&self) -> &GitOid {
+        self.patched()
+            .map_or_else(|| self.commit(), |patched| &patched.upstream)
+    }
+}
+
 /// Finds what admits the next release of a channel, whose releases so far are `before`. Without `commit`, the newest
 /// commit that is admitted.
 pub(crate) fn admitted(
     repository: &Repository,
+    snapshot: &Snapshot,
     chain: &ChainState,
     channel: &ChannelName,
     before: &[(Release, Sha256Digest)],
@@ -290,11 +352,33 @@ pub(crate) fn admitted(
             ))
         });
     }
-    imported(repository, chain, channel, before, statements, commit).map(Admitted::Imported)
+    imported(repository, snapshot, chain, channel, before, statements, commit).map(Admitted::Imported)
+}
+
+/// The same upstream commit, with other patches: which of them is released is for people to say.
+fn two_imports(channel: &ChannelName, first: Option<&Import>, second: &Import) -> Failure {
+    let words = |import: &Import| {
+        let patched = import.patched.as_ref();
+        let with = patched.map_or_else(|| "no patches".to_owned(), |patched| patched.patches.names());
+        format!("{} ({with})", import.to)
+    };
+    let first = first.map(words).unwrap_or_default();
+    Failure::new(
+        Exit::Usage,
+        format!(
+            "two imports of upstream's {} are covered: {first} and {}",
+            second.upstream_commit(),
+            words(second)
+        ),
+    )
+    .next(format!(
+        "name the one that you want: assay release --channel {channel} --commit COMMIT"
+    ))
 }
 
 fn imported(
     repository: &Repository,
+    snapshot: &Snapshot,
     chain: &ChainState,
     channel: &ChannelName,
     before: &[(Release, Sha256Digest)],
@@ -320,6 +404,7 @@ fn imported(
         .filter(|import| import.channel == *channel && import.from == last.commit)
         .filter(|import| commit.is_none_or(|commit| *commit == import.to))
         .collect();
+    candidates.sort_by_key(|import| import.to.as_str());
     candidates.dedup();
     // Of several, the one that reaches furthest.
     let further = |before: Option<ObjectId>, to| match before {
@@ -327,10 +412,17 @@ fn imported(
         None => Ok(true),
     };
     let mut refusal = None;
-    let mut found = None;
+    let mut found: Option<(ObjectId, Verified<Import>)> = None;
     for candidate in candidates {
-        let (from, to) = (object_id(&candidate.from)?, object_id(&candidate.to)?);
-        let mut derived = import(repository, chain, channel, from, to)?;
+        let to = object_id(candidate.upstream_commit())?;
+        let patches = match patches::of_ledger(snapshot, candidate.patched.as_ref()) {
+            Ok(patches) => patches,
+            Err(failure) => {
+                output::warn(&format!("the import of {} is passed over: {failure}", candidate.to));
+                continue;
+            }
+        };
+        let mut derived = import(repository, snapshot, chain, last, to, &patches)?;
         if derived.import != *candidate {
             output::warn(&format!(
                 "the import of {to} is not what this clone derives; it is passed over"
@@ -339,7 +431,20 @@ fn imported(
         }
         mark_returns(repository, before, &mut derived)?;
         let admission = admit(chain, last, &derived.changes, statements);
-        match admission::verify_import(&chain.court(), candidate, &admission, &statements.verified) {
+        match admission::verify_import(
+            &chain.court(),
+            candidate,
+            &derived.patched,
+            &admission,
+            &statements.verified,
+        ) {
+            Ok(verified) if found.as_ref().is_some_and(|(before, _)| *before == to) => {
+                return Err(two_imports(
+                    channel,
+                    found.as_ref().map(|(_, found)| found.get()),
+                    verified.get(),
+                ));
+            }
             Ok(verified) if further(found.as_ref().map(|(to, _)| *to), to)? => found = Some((to, verified)),
             Err(error) if further(refusal.as_ref().map(|(to, _)| *to), to)? => refusal = Some((to, error)),
             _ => {}

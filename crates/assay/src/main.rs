@@ -16,6 +16,7 @@ mod hardware;
 mod history;
 mod keys;
 mod output;
+mod patches;
 mod pin;
 mod sarif;
 mod secrets;

@@ -216,6 +216,7 @@ impl Channel {
                 before: &before,
                 version: before.len() as u64 + 1,
                 commit: ObjectId::from_hex(commit.as_bytes()).unwrap(),
+                patched: None,
                 time: chain.now,
                 statements: &statements,
                 manifests: BTreeMap::new(),

@@ -1,6 +1,6 @@
 //! The page that a person, and `nix-channel` before it asks for the tarball, finds at a channel's URL.
 
-use attestation::{ChainId, chain::Release};
+use attestation::{ChainId, chain::Release, series::Patched};
 
 /// The page: no script, no image, nothing from elsewhere. It repeats what is signed and proves nothing.
 pub fn page(chain: ChainId, release: &Release, signed_by: &[String]) -> String {
@@ -8,6 +8,7 @@ pub fn page(chain: ChainId, release: &Release, signed_by: &[String]) -> String {
         channel,
         sequence,
         commit,
+        patched,
         time,
         tree_nar,
         channel_nar,
@@ -17,9 +18,16 @@ pub fn page(chain: ChainId, release: &Release, signed_by: &[String]) -> String {
         .iter()
         .map(|person| format!("<li>{}</li>", escape(person)))
         .collect();
+    let origin = match patched {
+        None => format!("<code>{commit}</code>, upstream's own"),
+        Some(Patched { upstream, patches }) => format!(
+            "<code>{commit}</code>: upstream's <code>{upstream}</code> with {}",
+            escape(&patches.names())
+        ),
+    };
     let rows: String = [
         ("Release", format!("{sequence} of {time}")),
-        ("Upstream commit", format!("<code>{commit}</code>")),
+        ("Commit", origin),
         ("Tree, narHash", format!("<code>{}</code>", tree_nar.to_sri())),
         ("Channel, narHash", format!("<code>{}</code>", channel_nar.to_sri())),
         (

@@ -1,6 +1,6 @@
 //! What a release is made of: the same bytes on every machine that has the same commit.
 //!
-//! Nothing here is chosen. From the upstream commit, the policy and the releases before follow the tarball, the
+//! Nothing here is chosen. From the commit, the policy and the releases before follow the tarball, the
 //! list of releases and the targets that people sign; whoever signs derives all of it again from their own clone.
 
 use std::{
@@ -21,6 +21,7 @@ use attestation::{
     chain::{ChannelPolicy, Release, ReleaseMark, StatementList},
     patch::PatchList,
     releases::{ReleaseLine, ReleaseList},
+    series::Patched,
     tuf::{Metadata as _, SPEC_VERSION, TargetFile, Targets},
 };
 use importer::{Extra, NarError, Node, ObjectError, ObjectId, Repository, VisitError};
@@ -54,8 +55,10 @@ pub struct Inputs<'a> {
     pub before: &'a [(Release, Sha256Digest)],
     /// The version of the targets: the next one that nobody has signed.
     pub version: u64,
-    /// The upstream commit.
+    /// The commit.
     pub commit: ObjectId,
+    /// What it has on top of upstream's, if it is not upstream's.
+    pub patched: Option<&'a Patched>,
     /// When the release was proposed.
     pub time: Time,
     /// Every statement so far.
@@ -143,6 +146,7 @@ pub fn derive(
         time: inputs.time,
         commit: oid(commit.id),
         tree: oid(commit.tree),
+        patched: inputs.patched.cloned(),
         tree_nar,
         channel_nar,
         version_suffix,

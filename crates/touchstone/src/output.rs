@@ -112,13 +112,23 @@ impl Vouched {
     }
 }
 
-/// `unstable 17 (commit 0123456789ab)`.
+/// `unstable 17 (commit 0123456789ab)`; where it is not upstream's tree, also from which commit it departs, and by what.
 pub(crate) fn name(release: &Release) -> String {
+    let Release {
+        channel,
+        sequence,
+        commit,
+        patched,
+        ..
+    } = release;
+    let departs = patched.as_ref().map(|patched| {
+        let names = patched.patches.names();
+        format!(", which is upstream's {:.12} with {names}", patched.upstream.as_str())
+    });
     format!(
-        "{} {} (commit {:.12})",
-        release.channel,
-        release.sequence,
-        release.commit.as_str()
+        "{channel} {sequence} (commit {:.12}{})",
+        commit.as_str(),
+        departs.unwrap_or_default()
     )
 }
 

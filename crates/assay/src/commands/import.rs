@@ -1,19 +1,25 @@
 //! Fetching upstream, and proposing its newest commits.
 
-use attestation::{ChannelName, Time, pending::Proposal};
+use std::{fmt::Write as _, path::PathBuf};
+
+use attestation::{ChannelName, Time, chain::Release, pending::Proposal};
+use ledger::{NewFile, Snapshot};
+use policy::admission;
 use serde_json::json;
 
 use crate::{
+    chain_state::ChainState,
     cli::Global,
     derive,
     desk::{Desk, OpenDesk},
     exit::{Exit, Failure, OrExit as _, Outcome},
-    output,
+    output, patches,
 };
 
 /// Fetch upstream and propose its newest commits.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  assay import --channel unstable\n  \
+    assay import --channel unstable --patches distro/patches/unstable\n  \
     assay import --channel unstable --baseline 3f2a… --reason 'where we start'")]
 pub(crate) struct Args {
     /// The channel
@@ -22,6 +28,12 @@ pub(crate) struct Args {
     /// The upstream commit to import; without it upstream's newest
     #[arg(long, value_name = "REV", conflicts_with = "baseline")]
     to: Option<String>,
+    /// Apply the patches of this directory, in the order of their names; without it, those of the last release
+    #[arg(long, value_name = "DIR", conflicts_with = "baseline")]
+    patches: Option<PathBuf>,
+    /// Import upstream's tree as it is
+    #[arg(long, conflicts_with_all = ["baseline", "patches"])]
+    no_patches: bool,
     /// Start the channel from this commit: root's people trust its tree unreviewed
     #[arg(long, value_name = "REV")]
     baseline: Option<String>,
@@ -67,26 +79,58 @@ pub(crate) fn run(global: &Global, args: &Args) -> Outcome {
                 None => tip,
             };
             require_on_upstream(&open, to, tip)?;
-            let from = derive::object_id(&last.release.commit)?;
-            let derived = derive::import(repository, &chain, &args.channel, from, to)?;
-            let range = repository.commit_range(from, to).or_exit(Exit::Environment)?;
-            let proposal = Proposal::Import(derived.import.clone());
-            open.propose(&proposal, &format!("Propose the import of {to}"))?;
-            let payload = proposal.payload_digest();
-            output::result(
-                open.desk.format,
-                &json!({"proposal": payload.to_string(), "from": from.to_string(), "to": to.to_string(),
-                    "commits": range.commits, "units": derived.import.delta_count}),
-                || {
-                    format!(
-                        "{} commits change {} units of {}\nproposed as {payload}\nnext: assay queue --channel {}",
-                        range.commits, derived.import.delta_count, args.channel, args.channel
-                    )
-                },
-            );
-            Ok(())
+            propose(&open, &snapshot, &chain, args, &last.release, to)
         }
     }
+}
+
+/// Derives the import of upstream's commit `to` on top of the last release, and files it with its patches.
+fn propose(
+    open: &OpenDesk,
+    snapshot: &Snapshot,
+    chain: &ChainState,
+    args: &Args,
+    last: &Release,
+    to: importer::ObjectId,
+) -> Outcome {
+    let repository = &open.desk.repository;
+    let patches = match &args.patches {
+        Some(directory) => patches::of_directory(directory)?,
+        None if args.no_patches => Vec::new(),
+        None => patches::of_ledger(snapshot, last.patched.as_ref())?,
+    };
+    let derived = derive::import(repository, snapshot, chain, last, to, &patches)?;
+    admission::patchable(chain.channel(&args.channel)?, &derived.patched).or_exit(Exit::Refused)?;
+    let from = derive::object_id(last.upstream_commit())?;
+    let range = repository.commit_range(from, to).or_exit(Exit::Environment)?;
+    let (proposal, import) = (Proposal::Import(derived.import.clone()), derived.import);
+    let names: Vec<_> = patches.iter().map(|patch| patch.name.as_str().to_owned()).collect();
+    let mut files: Vec<_> = patches.into_iter().map(|patch| NewFile::patch(patch.bytes)).collect();
+    files.push(NewFile::proposal(&proposal));
+    open.add(&files, &format!("Propose the import of {}", import.to))?;
+    let payload = proposal.payload_digest();
+    output::result(
+        open.desk.format,
+        &json!({"proposal": payload.to_string(), "from": from.to_string(), "to": to.to_string(), "commit": import.to,
+            "commits": range.commits, "units": import.delta_count, "patches": names,
+            "patched-units": derived.patched}),
+        || {
+            let mut text = format!(
+                "{} commits change {} units of {}\n",
+                range.commits, import.delta_count, args.channel
+            );
+            if !names.is_empty() {
+                let (names, units) = (names.join(", "), derived.patched.len());
+                let _ = writeln!(
+                    text,
+                    "with {names}: {units} units differ from upstream, commit {}",
+                    import.to
+                );
+            }
+            text + &format!("proposed as {payload}\nnext: assay queue --channel {}", args.channel)
+        },
+    );
+    Ok(())
 }
 
 /// A commit that is imported must be on upstream's branch, as this clone fetched it. One that this clone lacks is not.

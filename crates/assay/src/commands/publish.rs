@@ -22,7 +22,7 @@ use crate::{
     desk::{Desk, OpenDesk},
     evaluate,
     exit::{Exit, Failure, OrExit as _, Outcome},
-    output,
+    output, patches,
     statements::Statements,
 };
 
@@ -422,11 +422,14 @@ fn build(
         );
     };
     let mut before = derive::releases_before(snapshot, channel, Some(last))?;
+    let releases = before.iter().map(|(release, _)| release);
+    patches::present(&open.desk.repository, snapshot, releases)?;
     before.pop();
     let candidate = Candidate {
         channel,
         version: last.signed.claims.version,
         commit: derive::object_id(&last.release.commit)?,
+        patched: last.release.patched.as_ref(),
         time: last.release.time,
         statements,
         root_version: last.release.root_version,

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt::Write as _, path::PathBuf};
 
-use attestation::{ChannelName, statement::FromTree, unit::FindingLevel};
+use attestation::{ChannelName, Sha256Digest, statement::FromTree, unit::FindingLevel};
 use policy::admission::{Admission, Bound, JudgedUnit, UnitState};
 use review::{Finding, UnitChange, text::shown};
 use serde_json::{Value, json};
@@ -17,6 +17,9 @@ pub(crate) struct Args {
     /// The channel
     #[arg(long)]
     channel: ChannelName,
+    /// The import, where several are pending, by its proposal
+    #[arg(long, value_name = "SHA256")]
+    import: Option<Sha256Digest>,
     /// Only what still needs something
     #[arg(long)]
     open: bool,
@@ -33,7 +36,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> Outcome {
         statements,
         derived,
         last,
-    } = pick::next_import(&open, &open.snapshot()?, &args.channel)?;
+    } = pick::next_import(&open, &open.snapshot()?, &args.channel, args.import)?;
     let admission = derive::admit(&chain, &last, &derived.changes, &statements);
     let rows: Vec<_> = derived
         .changes

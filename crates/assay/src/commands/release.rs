@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use attestation::{ChannelName, Sha256Digest, StatementId, pending::Proposal};
+use attestation::{ChannelName, GitOid, Sha256Digest, StatementId, pending::Proposal};
 use channel::release::oid;
 use ledger::{NewFile, Snapshot};
 use policy::root;
@@ -12,11 +12,11 @@ use super::sign;
 use crate::{
     chain_state::{ChainState, top_level},
     cli::Global,
-    derive::{self, Admitted, Candidate},
+    derive::{self, Candidate},
     desk::Desk,
     evaluate,
     exit::{Exit, OrExit as _, Outcome},
-    output,
+    output, patches,
 };
 
 /// Propose the next release of a channel.
@@ -33,6 +33,10 @@ pub(crate) struct Args {
     /// List the derivations of the whole package set for a kind of machine, with the Nix on PATH; may be repeated
     #[arg(long, value_name = "SYSTEM")]
     evaluate: Vec<String>,
+
+    /// Of several imports that are covered, the one of this commit
+    #[arg(long)]
+    commit: Option<GitOid>,
 }
 
 /// Runs it.
@@ -47,13 +51,12 @@ pub(crate) fn run(global: &Global, args: &Args) -> Outcome {
     open.desk.fetch_upstream(&chain, channel)?;
     let repository = &open.desk.repository;
     let before = derive::releases_before(&snapshot, channel, last.as_ref())?;
-    let admitted = derive::admitted(repository, &chain, channel, &before, &statements, None)?;
-    let commit = match &admitted {
-        Admitted::Exempted(exemption) => &exemption.get().commit,
-        Admitted::Imported(import) => &import.get().to,
-    };
-    let commit = derive::object_id(commit)?;
-    let lag = sign::lag(&open, &chain, channel, commit)?;
+    patches::present(repository, &snapshot, before.iter().map(|(release, _)| release))?;
+    let wanted = args.commit.as_ref();
+    let admitted = derive::admitted(repository, &snapshot, &chain, channel, &before, &statements, wanted)?;
+    let commit = derive::object_id(admitted.commit())?;
+    let upstream = derive::object_id(admitted.upstream_commit())?;
+    let lag = sign::lag(&open, &chain, channel, upstream)?;
     let checker = sign::Checker::new(&open, &snapshot, &chain, &statements);
     let mut listed = derive::listed_before(&snapshot, last.as_ref())?;
     listed.extend(&statements.ids);
@@ -66,6 +69,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> Outcome {
                 channel,
                 version: chain.next_version(&snapshot, &channel.clone().into())?,
                 commit,
+                patched: admitted.patched(),
                 time: chain.now,
                 statements: &listed,
                 root_version: chain.root.version,

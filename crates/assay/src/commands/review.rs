@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use attestation::{
-    ChannelName, StatementId, UnitPath,
+    ChannelName, Sha256Digest, StatementId, UnitPath,
     statement::{Claim, DeltaVerdict, FromTree, Review, Verdict},
 };
 use serde_json::json;
@@ -29,6 +29,9 @@ pub(crate) struct Args {
     /// The channel
     #[arg(long)]
     channel: ChannelName,
+    /// The import, where several are pending, by its proposal
+    #[arg(long, value_name = "SHA256")]
+    import: Option<Sha256Digest>,
     /// A unit whose change is good
     #[arg(long, value_name = "UNIT")]
     approve: Vec<UnitPath>,
@@ -61,7 +64,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> Outcome {
         statements,
         derived,
         last,
-    } = pick::next_import(&open, &snapshot, &args.channel)?;
+    } = pick::next_import(&open, &snapshot, &args.channel, args.import)?;
     let mut verdicts: BTreeMap<&UnitPath, Verdict> = BTreeMap::new();
     if args.approve_all {
         let admission = crate::derive::admit(&chain, &last, &derived.changes, &statements);

@@ -2,7 +2,7 @@
 
 use std::{fmt::Write as _, path::PathBuf};
 
-use attestation::{ChannelName, Class, UnitPath};
+use attestation::{ChannelName, Class, Sha256Digest, UnitPath};
 use review::{
     Diff,
     sources::{Checked, Outcome as Looked, Sources},
@@ -28,6 +28,9 @@ pub(crate) struct Args {
     channel: ChannelName,
     /// The unit, as assay queue names it
     unit: UnitPath,
+    /// The import, where several are pending, by its proposal
+    #[arg(long, value_name = "SHA256")]
+    import: Option<Sha256Digest>,
     /// Unchanged lines around what changed
     #[arg(long, short = 'U', default_value_t = 3)]
     context: u32,
@@ -47,7 +50,7 @@ pub(crate) struct Args {
 /// Runs it.
 pub(crate) fn run(global: &Global, args: &Args) -> Outcome {
     let open = Desk::open_ledger(global)?;
-    let current = pick::next_import(&open, &open.snapshot()?, &args.channel)?;
+    let current = pick::next_import(&open, &open.snapshot()?, &args.channel, args.import)?;
     let change = pick::unit(&current.derived.changes, &args.unit)?;
     let admission = derive::admit(
         &current.chain,

@@ -14,7 +14,7 @@ use crate::{
     derive::{self, object_id},
     desk::Desk,
     exit::{Exit, Failure, OrExit as _, Outcome},
-    output,
+    output, patches,
 };
 
 /// Say that a unit of a release is bad.
@@ -57,6 +57,8 @@ pub(crate) fn run(global: &Global, args: &Args) -> Outcome {
             .next("assay log lists the releases; a change that was not released yet is rejected: assay review --reject")
     })?;
 
+    let repository = &open.desk.repository;
+    patches::present(repository, &snapshot, releases.iter().map(|(release, _)| release))?;
     // Which other releases have it, too, is derived from this clone's own objects.
     let content_in = |tree: &attestation::GitOid| -> Outcome<Option<Content>> {
         let tree = object_id(tree)?;

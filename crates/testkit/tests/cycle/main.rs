@@ -7,6 +7,7 @@ mod environment;
 mod from_tree;
 mod interrupted;
 mod machines;
+mod patched;
 mod peers;
 mod policy_words;
 mod proposed;

@@ -164,7 +164,7 @@ fn policies() -> Vec<PolicyRefusal> {
         },
         PolicyRefusal::Unreachable(2),
         PolicyRefusal::RedundantPattern {
-            rule: 1,
+            place: "rule 1".to_owned(),
             pattern: "lib/strings".to_owned(),
             other: "lib/**".to_owned(),
         },
@@ -173,7 +173,7 @@ fn policies() -> Vec<PolicyRefusal> {
         PolicyRefusal::NoCatchAll,
         PolicyRefusal::RequiresNobody(1),
         PolicyRefusal::Pattern {
-            rule: 1,
+            place: "rule 1".to_owned(),
             pattern: "/lib".to_owned(),
         },
         PolicyRefusal::OnlineKey,
@@ -322,6 +322,14 @@ fn admissions() -> Vec<AdmissionRefusal> {
             member: "branch",
             expected: "nixos-unstable".to_owned(),
             found: "master".to_owned(),
+        },
+        AdmissionRefusal::NotPatchable {
+            unit: "pkgs/by-name/xz/xz".parse().expect("a unit"),
+            allowed: vec!["pkgs/by-name/op/openssl".to_owned()],
+        },
+        AdmissionRefusal::PatchesUnstated {
+            stated: false,
+            found: 2,
         },
         AdmissionRefusal::NoStatement {
             role: role("reviewers"),

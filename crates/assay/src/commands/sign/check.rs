@@ -10,7 +10,7 @@ use attestation::{
     tuf::{Metadata as _, Root, Targets},
 };
 use ledger::Snapshot;
-use policy::root;
+use policy::{admission, root};
 use signer::Document;
 
 use crate::{
@@ -19,7 +19,7 @@ use crate::{
     desk::OpenDesk,
     evaluate,
     exit::{Exit, Failure, OrExit as _, Outcome},
-    hardware,
+    hardware, patches,
     statements::Statements,
 };
 
@@ -258,9 +258,21 @@ impl<'a> Checker<'a> {
     }
 
     fn import(&self, import: &Import) -> Outcome<Checked> {
-        let to = self.on_upstream(&import.channel, &import.to)?;
-        let from = derive::object_id(&import.from)?;
-        let derived = derive::import(&self.open.desk.repository, self.chain, &import.channel, from, to)?.import;
+        let to = self.on_upstream(&import.channel, import.upstream_commit())?;
+        let last = self.chain.last_release(self.snapshot, &import.channel)?;
+        let last = last.filter(|last| last.release.commit == import.from).ok_or_else(|| {
+            Failure::new(
+                Exit::Refused,
+                "the import does not start from the channel's last release",
+            )
+            .next(format!("import it anew: assay import --channel {}", import.channel))
+        })?;
+        let patches = patches::of_ledger(self.snapshot, import.patched.as_ref())?;
+        let repository = &self.open.desk.repository;
+        let derived = derive::import(repository, self.snapshot, self.chain, &last.release, to, &patches)?;
+        admission::patchable(self.chain.channel(&import.channel)?, &derived.patched).or_exit(Exit::Refused)?;
+        let derived = derived.import;
+        same("to", &import.to, &derived.to)?;
         same("to-tree", &import.to_tree, &derived.to_tree)?;
         same("tree-nar", &import.tree_nar, &derived.tree_nar)?;
         same("delta-count", &import.delta_count, &derived.delta_count)?;
@@ -268,7 +280,7 @@ impl<'a> Checker<'a> {
         if *import != derived {
             return Err(Failure::new(
                 Exit::Refused,
-                "upstream, branch or partition are not the policy's",
+                "upstream, branch or partition are not the policy's, or the patches are not what this clone derives",
             ));
         }
         Ok(Checked::Claim(Box::new(Claim::Import(derived))))
@@ -288,21 +300,26 @@ impl<'a> Checker<'a> {
         };
         let (chain, channel) = (self.chain, &release.channel);
         let repository = &self.open.desk.repository;
-        let commit = self.on_upstream(channel, &release.commit)?;
-        self.lag(channel, commit)?;
+        let upstream = self.on_upstream(channel, release.upstream_commit())?;
+        self.lag(channel, upstream)?;
         same("root-version", &release.root_version, &chain.root.version)?;
         let last = chain.last_release(self.snapshot, channel)?;
         let listed_alone = self.listed(listed, release, last.as_ref())?;
         let before = derive::releases_before(self.snapshot, channel, last.as_ref())?;
+        patches::present(repository, self.snapshot, before.iter().map(|(release, _)| release))?;
+        let mut patched = None;
         // What was said since must not change the answer, and what is listed must be enough for it.
         for statements in [&listed_alone, self.statements] {
             statements.require_complete_sequences()?;
-            derive::admitted(repository, chain, channel, &before, statements, Some(&release.commit))?;
+            let (snapshot, commit) = (self.snapshot, Some(&release.commit));
+            let admitted = derive::admitted(repository, snapshot, chain, channel, &before, statements, commit)?;
+            patched = admitted.patched().cloned();
         }
         let candidate = Candidate {
             channel,
             version: targets.version,
-            commit,
+            commit: derive::object_id(&release.commit)?,
+            patched: patched.as_ref(),
             time: release.time,
             statements: listed,
             root_version: chain.root.version,
@@ -391,6 +408,12 @@ fn compare_releases(found: &Targets, derived: &Targets) -> Outcome {
     if let (Some(a), Some(b)) = (release_of(found), release_of(derived)) {
         same("sequence", &a.sequence, &b.sequence)?;
         same("tree", &a.tree, &b.tree)?;
+        if a.patched != b.patched {
+            return Err(Failure::new(
+                Exit::Refused,
+                "the release names other patches than the import that was reviewed",
+            ));
+        }
         same("tree-nar", &a.tree_nar, &b.tree_nar)?;
         same("channel-nar", &a.channel_nar, &b.channel_nar)?;
         same("version-suffix", &a.version_suffix, &b.version_suffix)?;
