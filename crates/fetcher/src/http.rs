@@ -97,7 +97,11 @@ impl HttpTransport {
             builder = builder.no_proxy();
         }
         let client = builder.build().map_err(HttpSetupError::Client)?;
-        let runtime = runtime::Builder::new_current_thread()
+        // A thread of its own reads what comes, while the caller's does something with what came: hashes it, or waits for
+        // whom it is passed on to. Downloads on several threads would otherwise wait for the slowest of these.
+        let runtime = runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .thread_name("touchstone-http")
             .enable_all()
             .build()
             .map_err(HttpSetupError::Runtime)?;
@@ -203,11 +207,11 @@ impl HttpTransport {
         next.ok_or(Fault::Redirect { to })
     }
 
-    /// Passes on the body. No more than `bound` bytes of it are taken.
+    /// Passes on the body. No more than `bound` bytes of it are taken. How long the sink takes is not the server's fault.
     async fn drain(
         &self,
         mut response: Response,
-        start: Instant,
+        mut start: Instant,
         bound: u64,
         sink: &mut (impl io::Write + ?Sized),
     ) -> Result<u64, Fault> {
@@ -228,7 +232,9 @@ impl HttpTransport {
             if received > bound {
                 return Err(Fault::TooLong { bound });
             }
+            let came = Instant::now();
             sink.write_all(&chunk).map_err(Fault::Sink)?;
+            start += came.elapsed();
         }
     }
 

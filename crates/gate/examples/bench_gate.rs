@@ -2,6 +2,7 @@
 //! from a cache through the substituter.
 //!
 //!   cargo xtask bench gate
+//!   cargo xtask bench gate -- --substituter   # that alone
 
 use std::{
     env, fs,
@@ -31,6 +32,9 @@ const WORKING: usize = 100;
 /// How long each of them sleeps, in seconds.
 const WORK: &str = "0.2";
 
+/// How often each archive is taken, from the cache and through the substituter in turn.
+const ROUNDS: usize = 8;
+
 /// How often the hook is called in a row.
 const CALLS: u32 = 200;
 
@@ -42,6 +46,19 @@ fn main() {
     place.create().expect("a directory");
     Settings::default().write(&place).expect("settings");
 
+    if !env::args().any(|argument| argument == "--substituter") {
+        hook(&place, home.path(), &mut rows);
+    }
+    match (beside("touchstone"), Nix::new("nix226", home.path())) {
+        (Some(touchstone), Some(nix)) => substitution(&place, &touchstone, &nix, home.path(), &mut rows),
+        (None, _) => eprintln!("missing: touchstone (cargo build --release -p touchstone)"),
+        (_, None) => {}
+    }
+    bench::print(&rows);
+}
+
+/// Approvals, and builds with the hook and without.
+fn hook(place: &Place, home: &Path, rows: &mut Vec<Row>) {
     eprintln!("writing a million approvals");
     let mut draft = Draft::default();
     for number in 0..MILLION {
@@ -52,9 +69,9 @@ fn main() {
         release: 1,
         time: 1,
     };
-    let ((), seconds) = bench::time(|| draft.write(&place, origin).expect("approvals"));
+    let ((), seconds) = bench::time(|| draft.write(place, origin).expect("approvals"));
     rows.push(Row::cost("write a million approvals", "s", seconds));
-    let approvals = Approvals::open(&place).expect("approvals");
+    let approvals = Approvals::open(place).expect("approvals");
     let lookups = 10_000;
     let seconds = bench::best_of(3, || {
         for number in 0..lookups {
@@ -72,20 +89,14 @@ fn main() {
         Some(hook) => {
             fs::copy(&hook, place.hook()).expect("the hook");
             for version in ["nix28", "nix226"] {
-                if let Some(nix) = Nix::new(version, home.path()) {
-                    calls(&place, &nix, &mut rows);
-                    builds(&place, &nix, &mut rows);
+                if let Some(nix) = Nix::new(version, home) {
+                    calls(place, &nix, rows);
+                    builds(place, &nix, rows);
                 }
             }
         }
         None => eprintln!("missing: touchstone-hook (cargo build --release -p gate)"),
     }
-    match (beside("touchstone"), Nix::new("nix226", home.path())) {
-        (Some(touchstone), Some(nix)) => substitution(&place, &touchstone, &nix, home.path(), &mut rows),
-        (None, _) => eprintln!("missing: touchstone (cargo build --release -p touchstone)"),
-        (_, None) => {}
-    }
-    bench::print(&rows);
 }
 
 fn tarball(number: u32) -> Sha256Digest {
@@ -251,7 +262,10 @@ fn substitution(place: &Place, touchstone: &Path, nix: &Nix, home: &Path, rows: 
         nix.run(&line, "");
         outputs
     };
-    for (job, count, script, compression) in [
+    let programs = home.join("programs");
+    fs::write(&programs, machine_code(64 << 20)).expect("programs");
+    let programs = format!("busybox cat ${{{}}} > $out", programs.display());
+    for (number, (job, count, script, compression)) in [
         (
             "one archive of 64 MiB, not compressed",
             1,
@@ -264,20 +278,20 @@ fn substitution(place: &Place, touchstone: &Path, nix: &Nix, home: &Path, rows: 
             "busybox head -c 67108864 /dev/urandom > $out",
             "zstd",
         ),
+        ("one archive of 64 MiB of programs, zstd", 1, &programs, "zstd"),
+        ("one archive of 64 MiB of programs, xz", 1, &programs, "xz"),
         (
-            "one archive of 64 MiB of text, xz",
+            "one archive of 64 MiB of one line of text, xz",
             1,
             "busybox yes 'a line of text' | busybox head -c 67108864 > $out",
             "xz",
         ),
         ("100 small archives, xz", 100, "echo $name > $out", "xz"),
-    ] {
-        let outputs = build(
-            &format!("substituted-{compression}-{count}"),
-            count,
-            script,
-            compression,
-        );
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let outputs = build(&format!("substituted-{number}"), count, script, compression);
         let substituter = Substituting::start(place, touchstone, &url, &builder.public().to_string());
         let mut line = vec!["nix-store", "--realise"];
         line.extend(outputs.iter().map(String::as_str));
@@ -291,13 +305,28 @@ fn substitution(place: &Place, touchstone: &Path, nix: &Nix, home: &Path, rows: 
             bench::time(|| nix.run(&line, &configuration)).1
         };
         let (mut ours, mut direct) = (f64::INFINITY, f64::INFINITY);
-        for _ in 0..4 {
+        for _ in 0..ROUNDS {
             direct = direct.min(take(&url, &builder.public().to_string()));
             ours = ours.min(take(&substituter.url, &substituter.key));
         }
         rows.push(Row::cost(format!("substitute {job}"), "s", ours).against("from the cache itself", direct));
         nix.run(&delete, "");
     }
+}
+
+/// So many bytes of what packages mostly are: the programs of this machine, one after the other.
+fn machine_code(size: usize) -> Vec<u8> {
+    let mut out = Vec::with_capacity(size);
+    for entry in fs::read_dir("/usr/lib/x86_64-linux-gnu").expect("libraries") {
+        let entry = entry.expect("a file");
+        let is_library = entry.file_name().to_string_lossy().contains(".so") && entry.path().is_file();
+        if is_library && out.len() < size {
+            out.extend(fs::read(entry.path()).expect("a library"));
+        }
+    }
+    assert!(out.len() >= size, "{} bytes of libraries are here", out.len());
+    out.truncate(size);
+    out
 }
 
 /// A cache on the web, as far as the loopback interface.

@@ -371,3 +371,31 @@ fn refuses_https_server_that_does_not_speak_tls() {
     let fault = refusal(&url);
     assert!(matches!(fault, Fault::Connection(_)), "{fault:?}");
 }
+
+/// Whoever takes the bytes may take as long as they like, while the server is blamed for its own slowness alone.
+#[test]
+fn does_not_blame_the_server_for_a_slow_reader() {
+    struct Slow(u64);
+    impl std::io::Write for Slow {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            thread::sleep(Duration::from_millis(900));
+            self.0 += bytes.len() as u64;
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let url = server(|stream, _| {
+        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nab")?;
+        thread::sleep(Duration::from_millis(200));
+        stream.write_all(b"c")?;
+        thread::sleep(Duration::from_millis(1_500));
+        stream.write_all(b"d")
+    });
+    let transport = HttpTransport::new(url.parse().unwrap(), pace(), b"").unwrap();
+    let mut sink = Slow(0);
+    let got = transport.fetch(&Resource::Timestamp, BOUND, &mut sink).unwrap();
+    assert_eq!((got, sink.0), (4, 4));
+}

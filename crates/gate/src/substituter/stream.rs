@@ -3,16 +3,24 @@
 use std::{
     error::Error,
     io::{self, Write},
+    sync::mpsc::{self, SyncSender},
+    thread,
 };
 
-use liblzma::{stream::Stream, write::XzDecoder};
+use liblzma::{
+    stream::{IGNORE_CHECK, Stream},
+    write::XzDecoder,
+};
 use nixstore::{NarDigest, Sha256Digest};
 use sha2::{Digest as _, Sha256};
 
 use super::{Cache, quorum::Source};
 
-/// What is held back, at least: without it no archive is one.
-const HELD: usize = 64 << 10;
+/// What is held back of the end, in bytes: without it no archive is one.
+const HELD: u64 = 64 << 10;
+
+/// So much has come before anything is passed on.
+const FIRST: u64 = 256 << 10;
 
 /// How much memory an archive may make the decompressor take.
 const DECODER_MEMORY: u64 = 128 << 20;
@@ -84,9 +92,11 @@ pub(super) fn copy(
     let bound = nar.size.saturating_add(nar.size / 8).saturating_add(1 << 20);
     let fetched = match source.compression.as_str() {
         "none" => cache.fetch(&source.file, bound, &mut checked).map(drop),
-        "xz" => Stream::new_stream_decoder(DECODER_MEMORY, 0)
-            .map_err(Into::into)
-            .and_then(|stream| through(cache, source, bound, XzDecoder::new_stream(&mut checked, stream))),
+        "xz" => on_two_threads(&mut checked, |pieces| {
+            // Its own checksum is nobody's: the whole archive is hashed.
+            let stream = Stream::new_stream_decoder(DECODER_MEMORY, IGNORE_CHECK)?;
+            through(cache, source, bound, XzDecoder::new_stream(pieces, stream))
+        }),
         "zstd" => zstd::stream::write::Decoder::new(&mut checked)
             .map_err(Into::into)
             .and_then(|decoder| through(cache, source, bound, decoder)),
@@ -134,7 +144,59 @@ fn through(
     Ok(decoder.flush()?)
 }
 
-/// A writer that counts and hashes, and passes on all but the last part.
+/// `unpack` works on a thread of its own, while this one hashes and passes on: xz is so slow that this pays.
+fn on_two_threads(
+    checked: &mut Checked<'_>,
+    unpack: impl FnOnce(Pieces) -> Result<(), Box<dyn Error + Send + Sync>> + Send,
+) -> Result<(), Box<dyn Error + Send + Sync>> {
+    let (send, receive) = mpsc::sync_channel(PIECES);
+    thread::scope(|scope| {
+        let piece = Vec::new();
+        let unpacking = scope.spawn(move || unpack(Pieces { send, piece }));
+        // Ends when the decoder is dropped. Dropping the other end makes that thread fail, whose error is then of no
+        // interest.
+        let passed = receive.into_iter().try_for_each(|piece| checked.write_all(&piece));
+        let unpacked = unpacking
+            .join()
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        passed.map_err(Into::into).and(unpacked)
+    })
+}
+
+/// How many pieces may wait.
+const PIECES: usize = 4;
+
+/// How long a piece is, in bytes.
+const PIECE: usize = 64 << 10;
+
+/// A writer whose bytes are another thread's, a piece at a time; the last at the latest when it is flushed.
+struct Pieces {
+    send: SyncSender<Vec<u8>>,
+    piece: Vec<u8>,
+}
+
+impl Write for Pieces {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.piece.capacity() == 0 {
+            self.piece.reserve(PIECE);
+        }
+        self.piece.extend_from_slice(bytes);
+        if self.piece.len() + bytes.len() > PIECE {
+            self.flush()?;
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let piece = std::mem::take(&mut self.piece);
+        self.send
+            .send(piece)
+            .map_err(|_| io::Error::new(io::ErrorKind::BrokenPipe, "nobody takes the archive any more"))
+    }
+}
+
+/// A writer that counts and hashes, and passes on all but the last part; also nothing before [`FIRST`] has come, so that
+/// another cache can still take over.
 struct Checked<'a> {
     sink: &'a mut dyn Write,
     size: u64,
@@ -146,6 +208,7 @@ struct Checked<'a> {
 
 impl Write for Checked<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let before = self.seen;
         self.seen += bytes.len() as u64;
         if self.seen > self.size {
             return Err(io::Error::new(
@@ -154,13 +217,19 @@ impl Write for Checked<'_> {
             ));
         }
         self.hasher.update(bytes);
-        self.held.extend_from_slice(bytes);
-        if self.held.len() > 4 * HELD {
-            let pass = self.held.len() - HELD;
-            self.begun = true;
-            self.sink.write_all(&self.held[..pass])?;
-            self.held.drain(..pass);
+        let end = self.size.saturating_sub(HELD);
+        if self.seen < FIRST || before >= end {
+            self.held.extend_from_slice(bytes);
+            return Ok(bytes.len());
         }
+        // What is held now is from the beginning.
+        let pass = usize::try_from(end - before).map_or(bytes.len(), |pass| pass.min(bytes.len()));
+        let (pass, keep) = bytes.split_at(pass);
+        self.begun = true;
+        self.sink.write_all(&self.held)?;
+        self.sink.write_all(pass)?;
+        self.held.clear();
+        self.held.extend_from_slice(keep);
         Ok(bytes.len())
     }
 
