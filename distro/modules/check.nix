@@ -15,6 +15,11 @@ let
     };
   surroundings.options = {
     nix.settings = anything "Settings of Nix.";
+    nix.extraOptions = lib.mkOption {
+      type = lib.types.str;
+      default = "";
+      description = "The end of nix.conf.";
+    };
     systemd.sockets = anything "Sockets.";
     systemd.timers = anything "Timers.";
     users.users = anything "Users.";
@@ -47,6 +52,7 @@ in
 {
   failed = map (a: a.message) (lib.filter (a: !a.assertion) eval.config.assertions);
   settings = eval.config.nix.settings;
+  inherit (eval.config.nix) extraOptions;
   services = lib.mapAttrs (_: service: service.serviceConfig.ExecStart or [ ]) (
     lib.filterAttrs (name: _: lib.hasPrefix "touchstone" name) eval.config.systemd.services
   );

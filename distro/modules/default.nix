@@ -28,6 +28,8 @@ let
   # Nix is the system's.
   systemPath = "PATH=/run/current-system/sw/bin";
 
+  asksCaches = cfg.gate.enable && cfg.gate.caches != [ ];
+
   # Everything but nix.conf, which is this module's.
   gateOn = lib.concatStringsSep " " (
     [ "${touchstone} gate on --without-nix-conf" ]
@@ -36,6 +38,17 @@ let
     ++ [ "--request-group '${if cfg.gate.requestGroup == null then "" else cfg.gate.requestGroup}'" ]
     ++ [ "--evaluation-seconds ${toString cfg.gate.evaluation.seconds}" ]
     ++ [ "--evaluation-memory ${toString cfg.gate.evaluation.memory}" ]
+    ++ (
+      if cfg.gate.caches == [ ] then
+        [ "--no-caches" ]
+      else
+        map (url: "--cache ${url}") cfg.gate.caches
+        ++ map (key: "--builder-key ${key}") cfg.gate.builderKeys
+        ++ [
+          "--needed ${toString cfg.gate.neededBuilders}"
+          "--listen ${cfg.gate.listen}"
+        ]
+    )
     ++ map (path: "--broken-hash ${path}") cfg.gate.brokenHashes
     ++ map (digest: "--develop-script ${digest}") cfg.gate.developScripts
   );
@@ -127,6 +140,32 @@ in
         };
       };
 
+      caches = lib.mkOption {
+        type = lib.types.listOf lib.types.str;
+        default = [ ];
+        example = [ "https://cache.example.org" ];
+        description = "Binary caches that may be asked for outputs of approved derivations; without any, all is built here.";
+      };
+
+      builderKeys = lib.mkOption {
+        type = lib.types.listOf lib.types.str;
+        default = [ ];
+        example = [ "cache.example.org-1:base64" ];
+        description = "The public keys of the builders that are believed, as `trusted-public-keys` has them.";
+      };
+
+      neededBuilders = lib.mkOption {
+        type = lib.types.int;
+        default = 1;
+        description = "How many distinct builders must agree on an output.";
+      };
+
+      listen = lib.mkOption {
+        type = lib.types.str;
+        default = "127.0.0.1:8412";
+        description = "Where the substituter listens, on the loopback interface.";
+      };
+
       brokenHashes = lib.mkOption {
         type = lib.types.listOf lib.types.str;
         default = [ ];
@@ -187,6 +226,31 @@ in
         message = "services.touchstone.gate.evaluation.memory must be at least 64 MiB, found ${toString cfg.gate.evaluation.memory}";
       }
       {
+        assertion = lib.all (url: builtins.match "(https?|file)://[^ ]+" url != null) cfg.gate.caches;
+        message = "services.touchstone.gate.caches must be URLs: https://… or file:///…";
+      }
+      {
+        assertion = cfg.gate.caches == [ ] || cfg.gate.builderKeys != [ ];
+        message = "services.touchstone.gate.builderKeys names no builder, so that no cache is believed";
+      }
+      {
+        assertion = lib.all (key: builtins.match "[^: ]+:[A-Za-z0-9+/]{43}=" key != null) cfg.gate.builderKeys;
+        message = "services.touchstone.gate.builderKeys must be NAME:BASE64, as trusted-public-keys has them";
+      }
+      {
+        assertion =
+          cfg.gate.builderKeys == [ ]
+          || (
+            cfg.gate.neededBuilders >= 1
+            && cfg.gate.neededBuilders <= builtins.length cfg.gate.builderKeys
+          );
+        message = "services.touchstone.gate.neededBuilders must be between 1 and the number of builderKeys, found ${toString cfg.gate.neededBuilders}";
+      }
+      {
+        assertion = builtins.match "(127[.][0-9.]+|\\[::1]):[0-9]+" cfg.gate.listen != null;
+        message = "services.touchstone.gate.listen must be an address and port on the loopback interface, found \"${cfg.gate.listen}\"";
+      }
+      {
         assertion = lib.all (path: builtins.match ".*[.]drv" path != null) cfg.gate.brokenHashes;
         message = "services.touchstone.gate.brokenHashes must be base names that end in .drv";
       }
@@ -209,6 +273,9 @@ in
       trusted-users = lib.mkForce [ "root" ];
       accept-flake-config = lib.mkForce false;
     };
+
+    # The key of this machine, which only the machine has. At the end, where it prevails; without the file nothing is believed.
+    nix.extraOptions = lib.mkIf asksCaches "!include ${gate}/substituter.conf";
 
     # Who evaluates what is asked for, and does nothing else.
     users.users = lib.mkIf cfg.gate.enable {
@@ -263,14 +330,44 @@ in
           wantedBy = [ "multi-user.target" ];
           serviceConfig = {
             Type = "oneshot";
+            # Subscribed first: at the first start nothing was fetched yet, and nothing is approved until it is.
             ExecStart = [
+              subscribe
               gateOn
-              "${touchstone} gate check"
-            ];
+            ]
+            # A daemon that runs already has not read the machine's key.
+            ++ lib.optional asksCaches "/run/current-system/sw/bin/systemctl try-restart nix-daemon.service"
+            ++ [ "${touchstone} gate check" ];
             Environment = systemPath;
             NoNewPrivileges = true;
           };
         };
+      })
+      (lib.mkIf asksCaches {
+        touchstone-substituter = {
+          description = "Outputs of approved derivations, as enough builders made them";
+          after = [ "touchstone-gate.service" ];
+          wantedBy = [ "multi-user.target" ];
+          serviceConfig = {
+            ExecStart = "${touchstone} gate serve";
+            # Until the gate is on, and after its configuration changed.
+            Restart = "always";
+            RestartSec = 5;
+            ProtectSystem = "strict";
+            ReadWritePaths = [ cfg.stateDir ];
+            ProtectHome = true;
+            PrivateTmp = true;
+            PrivateDevices = true;
+            NoNewPrivileges = true;
+            RestrictAddressFamilies = "AF_INET AF_INET6 AF_UNIX";
+            CapabilityBoundingSet = "";
+            SystemCallFilter = "@system-service";
+            # It reads its configuration once: another one makes another unit, which is then started again.
+            X-Configuration = gateOn;
+          };
+        };
+      })
+      (lib.mkIf cfg.gate.enable {
         "touchstone-approver@" = {
           description = "The approver of the gate answers";
           serviceConfig = {

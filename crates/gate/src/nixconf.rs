@@ -90,6 +90,12 @@ pub fn wanted(place: &Place, substituter: Option<&Substituter>, now: &Configurat
         .collect()
 }
 
+/// The settings that name the substituter, for a `nix.conf` that ends with `!include` of them.
+pub fn to_include(substituter: Option<&Substituter>) -> String {
+    let (url, key) = substituter.map_or(("", ""), |substituter| (&substituter.url, &substituter.key));
+    format!("substituters = {url}\ntrusted-public-keys = {key}\n")
+}
+
 /// What of these settings lets something past the hook.
 pub fn wrong(place: &Place, substituter: Option<&Substituter>, now: &Configuration) -> Vec<Wrong> {
     let mut found: Vec<Wrong> = wanted(place, substituter, now)

@@ -166,9 +166,16 @@ impl State {
                 source,
             }
             .into(),
-            Ok(names) if names.iter().all(|name| name == "tmp" || name == "generations") => StateError::Absent {
-                path: self.root.clone(),
-            },
+            // A gate may have been here first.
+            Ok(names)
+                if names
+                    .iter()
+                    .all(|name| name == "tmp" || name == "generations" || name == "gate") =>
+            {
+                StateError::Absent {
+                    path: self.root.clone(),
+                }
+            }
             Ok(_) => StateError::Foreign {
                 path: self.root.clone(),
             },

@@ -10,12 +10,24 @@ const GOOD: &str = "enable = true; urls = [ \"https://example.org/t\" ]; chain =
                     package = derivation { name = \"touchstone\"; system = \"x86_64-linux\"; builder = \"x\"; };";
 
 /// Each option, and what follows from it in a unit.
-const OPTIONS: [(&str, &str); 11] = [
+const OPTIONS: [(&str, &str); 14] = [
     ("gate.developerGroup = \"dev\";", "--developer-group 'dev'"),
     ("gate.requestGroup = \"users\";", "--request-group 'users'"),
     ("gate.evaluation.seconds = 60;", "--evaluation-seconds 60"),
     ("gate.evaluation.memory = 4096;", "--evaluation-memory 4096"),
     ("gate.brokenHashes = [ \"x.drv\" ];", "--broken-hash x.drv"),
+    (
+        "gate.caches = [ \"https://a.example\" ]; gate.builderKeys = [ (\"a-1:\" + KEY) ];",
+        "--cache https://a.example --builder-key a-1:bbbb",
+    ),
+    (
+        "gate.caches = [ \"file:///a\" ]; gate.builderKeys = [ (\"a:\" + KEY) (\"b:\" + KEY) ]; gate.neededBuilders = 2;",
+        "--needed 2 --listen 127.0.0.1:8412",
+    ),
+    (
+        "gate.caches = [ \"file:///a\" ]; gate.builderKeys = [ (\"a:\" + KEY) ]; gate.listen = \"[::1]:99\";",
+        "--listen [::1]:99",
+    ),
     (
         "gate.developScripts = [ (lib.concatStrings (builtins.genList (_: \"b\") 64)) ];",
         "--develop-script bbbb",
@@ -30,7 +42,11 @@ const OPTIONS: [(&str, &str); 11] = [
     ("stateDir = \"/srv/t\";", "--state /srv/t"),
 ];
 
+/// As long as one is.
+const BUILDER_KEY: &str = "(lib.concatStrings (builtins.genList (_: \"b\") 43) + \"=\")";
+
 fn evaluated(machine: &Machine, services: &str, more: &str) -> Value {
+    let services = services.replace("KEY", BUILDER_KEY);
     let configuration = machine.write(
         "configuration.nix",
         &format!("{{ lib, ... }}: {{ services.touchstone = {{ {GOOD} }} // {{ {services} }}; {more} }}"),
@@ -92,6 +108,27 @@ fn the_module_sets_what_the_gate_needs_and_names_the_option_that_is_wrong() {
             "{after}"
         );
         assert_eq!(on["timers"]["touchstone-update"]["wantedBy"][0], "timers.target");
+        let first = on["services"]["touchstone-gate"][0].as_str().unwrap();
+        assert!(first.contains(" subscribe --no-fetch "), "{first}");
+        // Nobody is asked for outputs, and what was once configured is forgotten.
+        assert!(start.contains("--no-caches"), "{start}");
+        assert_eq!(on["extraOptions"], "");
+        assert_eq!(on["services"]["touchstone-substituter"], Value::Null);
+        let set = "gate = { enable = true; caches = [ \"https://a.example\" ]; builderKeys = [ (\"a:\" + KEY) ]; };";
+        let asks = evaluated(machine, set, "");
+        assert_eq!(
+            asks["extraOptions"],
+            "!include /var/lib/touchstone/gate/substituter.conf"
+        );
+        assert_eq!(asks["settings"]["trusted-public-keys"], serde_json::json!([]));
+        let serves = asks["services"]["touchstone-substituter"].as_str().unwrap();
+        assert!(serves.ends_with("gate serve"), "{serves}");
+        assert!(
+            asks["services"]["touchstone-gate"]
+                .to_string()
+                .contains("try-restart nix-daemon"),
+            "{asks}"
+        );
         assert_eq!(off["sockets"], serde_json::json!({}));
         assert_eq!(off["users"], serde_json::json!({}));
         // Each option arrives where it belongs.
@@ -121,6 +158,20 @@ fn the_module_sets_what_the_gate_needs_and_names_the_option_that_is_wrong() {
                 "gate.evaluation.memory = 1;",
                 "services.touchstone.gate.evaluation.memory",
             ),
+            (
+                "gate.caches = [ \"a b\" ]; gate.builderKeys = [ (\"a:\" + KEY) ];",
+                "services.touchstone.gate.caches",
+            ),
+            (
+                "gate.caches = [ \"https://a.example\" ];",
+                "services.touchstone.gate.builderKeys",
+            ),
+            ("gate.builderKeys = [ \"a\" ];", "services.touchstone.gate.builderKeys"),
+            (
+                "gate.caches = [ \"https://a.example\" ]; gate.builderKeys = [ (\"a:\" + KEY) ]; gate.neededBuilders = 2;",
+                "services.touchstone.gate.neededBuilders",
+            ),
+            ("gate.listen = \"0.0.0.0:8412\";", "services.touchstone.gate.listen"),
             (
                 "gate.brokenHashes = [ \"x\" ];",
                 "services.touchstone.gate.brokenHashes",
@@ -196,7 +247,8 @@ fn every_option_of_the_module_arrives_in_the_units_of_a_real_nixos() {
                 "urls = [ \"https://example.org/t\" ];"
             };
             let services = format!(
-                "lib: {{ enable = true; chain = lib.concatStrings (builtins.genList (_: \"a\") 64); {urls} gate.enable = {gate}; {set} }}"
+                "lib: let key = {BUILDER_KEY}; in {{ enable = true; chain = lib.concatStrings (builtins.genList (_: \"a\") 64); {urls} gate.enable = {gate}; {set} }}",
+                set = set.replace("KEY", "key")
             );
             let check = format!("{ROOT}/distro/modules/check-nixos.nix");
             let tree = tree.display().to_string();

@@ -1,5 +1,7 @@
 //! The substituter: caches made by real `nix copy`, one lying, one down, one slow, one replaying, between k and n builders.
 
+mod included;
+
 use std::{
     fs,
     io::{BufRead as _, BufReader, Read as _, Write as _},

@@ -2,6 +2,7 @@
 
 use std::{
     env, fs, io,
+    net::SocketAddr,
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -63,15 +64,20 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "N", default_value_t = 1, requires = "caches")]
     needed: usize,
 
-    /// Where the substituter listens
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8412", requires = "caches")]
-    listen: std::net::SocketAddr,
+    /// Where the substituter listens, on the loopback interface
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8412", requires = "caches", value_parser = on_loopback)]
+    listen: SocketAddr,
+
+    /// Ask no cache any more
+    #[arg(long, conflicts_with = "caches")]
+    no_caches: bool,
 
     /// Where nix.conf is
     #[arg(long, value_name = "DIR", default_value = "/etc/nix")]
     nix_conf_dir: PathBuf,
 
-    /// Leave nix.conf alone: the system's configuration sets it (the NixOS module does)
+    /// Leave nix.conf alone: the system's configuration sets it (the NixOS module does), and includes the gate's
+    /// substituter.conf where caches are asked
     #[arg(long)]
     without_nix_conf: bool,
 
@@ -97,9 +103,6 @@ struct On {
 pub(super) fn run(arguments: &Arguments, state: &Path, place: &Place, output: Output) -> Result<ExitCode, Failure> {
     require_root("on")?;
     let now = nix::configuration()?;
-    place
-        .create()
-        .map_err(|error| environment(error, "check the state directory (--state)"))?;
     // In this order: whatever Nix asks is there before Nix is told to ask.
     let approved = refresh::approve(state, place, now.get("system").map_or("", String::as_str), output)?;
     copy_hook(arguments, place)?;
@@ -123,7 +126,11 @@ pub(super) fn run(arguments: &Arguments, state: &Path, place: &Place, output: Ou
             },
         )?;
     }
+    if arguments.no_caches {
+        serve::forget(place)?;
+    }
     let substituter = serve::for_nix(place)?;
+    serve::write_for_nix(place, substituter.as_ref())?;
     let wanted = nixconf::wanted(place, substituter.as_ref(), &now);
     let conf = NixConf::in_directory(&arguments.nix_conf_dir);
     if !arguments.without_nix_conf {
@@ -150,6 +157,18 @@ pub(super) fn run(arguments: &Arguments, state: &Path, place: &Place, output: Ou
         }
     });
     Ok(ExitCode::SUCCESS)
+}
+
+/// Others are not served.
+fn on_loopback(text: &str) -> Result<SocketAddr, String> {
+    let address: SocketAddr = text
+        .parse()
+        .map_err(|error| format!("{error}: expected as 127.0.0.1:8412"))?;
+    if address.ip().is_loopback() {
+        Ok(address)
+    } else {
+        Err(format!("{} is not on the loopback interface", address.ip()))
+    }
 }
 
 fn change(settings: &mut Settings, arguments: &Arguments) {

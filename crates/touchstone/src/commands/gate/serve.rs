@@ -134,6 +134,25 @@ pub(super) fn configure(place: &Place, configuration: &Configuration) -> Result<
         .map_err(|error| environment(error, "check the disk"))
 }
 
+/// Caches are asked no more.
+pub(super) fn forget(place: &Place) -> Result<(), Failure> {
+    match fs::remove_file(file(place)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(environment(error, "check the disk")),
+        _ => Ok(()),
+    }
+}
+
+/// Writes the two settings that a `nix.conf` of somebody else's includes: the key of this machine is not known where that is
+/// made.
+pub(super) fn write_for_nix(place: &Place, substituter: Option<&nixconf::Substituter>) -> Result<(), Failure> {
+    let text = nixconf::to_include(substituter);
+    place
+        .replace(&place.directory().join("substituter.conf"), 0o644, |out| {
+            out.write_all(text.as_bytes())
+        })
+        .map_err(|error| environment(error, "check the disk"))
+}
+
 /// What Nix is told of the substituter.
 pub(super) fn for_nix(place: &Place) -> Result<Option<nixconf::Substituter>, Failure> {
     let Some(configuration) = configuration(place)? else {
