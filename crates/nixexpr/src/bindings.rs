@@ -11,8 +11,8 @@
 use std::ops::Range;
 
 use crate::{
-    File,
-    syntax::tree::{Binding as Bound, Bound as Form, Kind, Name, NodeId},
+    File, names,
+    syntax::tree::{Binding as Bound, Bound as Form, Kind, Name, NodeId, Operator, Part},
 };
 
 /// A binding of a collection.
@@ -32,12 +32,14 @@ pub struct Binding {
 /// What a binding of a collection is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BindingKind {
-    /// `name = callPackage path { literals };`: another file, with nothing but literals of its own.
-    Call {
-        /// The path as written.
-        path: String,
+    /// One package: another file that is called with literals and names (`callPackage path { inherit (xorg) libX11; }`), a package
+    /// that is written in place (`buildPerlPackage { … }`), another name for one (`python = python27`), or one with other arguments
+    /// (`jq.override { … }`); also under a condition. What it is reaches whoever takes the name, and nobody else.
+    One {
+        /// The paths that are called, as written: more than one where a condition decides.
+        paths: Vec<String>,
     },
-    /// `name = callPackages path { … }`, an alias, an override, a package itself, an `inherit`: anything else.
+    /// A function, a set, an override, a condition, an `inherit`: anything else.
     Other,
 }
 
@@ -63,7 +65,7 @@ fn of_set(file: &File<'_>, set: NodeId) -> Vec<Binding> {
         let binding = file.tree.binding(*id);
         let end = line_end(file.text(), binding.span.end as usize);
         found.push(Binding {
-            names: names(file, binding),
+            names: bound_names(file, binding),
             kind: kind(file, binding),
             span: free..end,
             core: binding.span.range(),
@@ -99,7 +101,7 @@ fn line_end(text: &str, at: usize) -> usize {
     if blank { at + line.len() } else { at }
 }
 
-fn names(file: &File<'_>, binding: &Bound) -> Vec<String> {
+fn bound_names(file: &File<'_>, binding: &Bound) -> Vec<String> {
     match binding.bound {
         Form::Value { path, .. } => {
             let path = file.tree.names(path).iter().map(|name| written(file, *name));
@@ -126,47 +128,145 @@ fn written<'a>(file: &File<'a>, name: Name) -> &'a str {
 }
 
 fn kind(file: &File<'_>, binding: &Bound) -> BindingKind {
-    let call = || {
-        let Form::Value { value, .. } = binding.bound else {
-            return None;
-        };
-        let Kind::Apply { function, argument } = file.tree.kind(value) else {
-            return None;
-        };
-        let Kind::Apply {
-            function: callee,
-            argument: path,
-        } = file.tree.kind(function)
-        else {
-            return None;
-        };
-        let plain = file.tree.kind(callee) == Kind::Ident && file.slice(file.tree.span(callee)) == "callPackage";
-        let whole = matches!(file.tree.kind(path), Kind::Path(parts) if file.tree.parts(parts).len() == 1);
-        (plain && whole && is_literal_set(file, argument)).then(|| file.slice(file.tree.span(path)).to_owned())
-    };
-    call().map_or(BindingKind::Other, |path| BindingKind::Call { path })
+    let mut paths = Vec::new();
+    match binding.bound {
+        Form::Value { value, .. } if is_one(file, value, &mut paths) => BindingKind::One { paths },
+        _ => BindingKind::Other,
+    }
 }
 
-/// A set of nothing but literals: booleans, `null`, numbers, and strings without interpolation.
-fn is_literal_set(file: &File<'_>, set: NodeId) -> bool {
+/// Whether the value is one package: whether it has one of the few shapes that are known to be no more. Adds the paths that it
+/// calls.
+fn is_one(file: &File<'_>, value: NodeId, paths: &mut Vec<String>) -> bool {
+    match file.tree.kind(value) {
+        Kind::Ident => !is_constant(file, value),
+        Kind::Select { default: None, .. } => is_reference(file, value),
+        Kind::Assert { condition, body } => is_plain(file, condition) && is_one(file, body, paths),
+        Kind::If {
+            condition,
+            then,
+            otherwise,
+        } => is_plain(file, condition) && is_one(file, then, paths) && is_one(file, otherwise, paths),
+        Kind::Apply { function, argument } => {
+            // What packages are given to `lowPrio` for is their place among others of the name.
+            if is_named(file, function, |name| matches!(name, "lowPrio" | "hiPrio")) {
+                return is_one(file, argument, paths);
+            }
+            if is_named(file, function, names::is_builder) {
+                return package_of(file, argument);
+            }
+            is_override(file, function, argument) || is_call(file, function, argument, paths)
+        }
+        _ => false,
+    }
+}
+
+/// `callPackage path { … }`, without its last argument.
+fn is_call(file: &File<'_>, function: NodeId, argument: NodeId, paths: &mut Vec<String>) -> bool {
+    let Kind::Apply {
+        function: callee,
+        argument: path,
+    } = file.tree.kind(function)
+    else {
+        return false;
+    };
+    let calls = is_named(file, callee, |name| {
+        matches!(name, "import" | "callPackage" | "callPackage_i686")
+    });
+    let whole = matches!(file.tree.kind(path), Kind::Path(parts) if file.tree.parts(parts).len() == 1);
+    let is_one = calls && whole && is_plain_set(file, argument);
+    if is_one {
+        paths.push(file.slice(file.tree.span(path)).to_owned());
+    }
+    is_one
+}
+
+/// `name.override { … }`.
+fn is_override(file: &File<'_>, function: NodeId, argument: NodeId) -> bool {
+    let selects = matches!(file.tree.kind(function), Kind::Select { .. });
+    selects && is_named(file, function, |name| name == "override") && is_plain_set(file, argument)
+}
+
+/// Whether a function goes by a name that is one of these.
+fn is_named(file: &File<'_>, function: NodeId, is_one: impl Fn(&str) -> bool) -> bool {
+    is_reference(file, function) && file.callee(function).is_some_and(|callee| is_one(callee.last))
+}
+
+/// Whether it is a set, or a function of its own result that gives one: what a builder makes a package of.
+fn package_of(file: &File<'_>, argument: NodeId) -> bool {
+    match file.tree.kind(argument) {
+        Kind::Set { .. } => true,
+        Kind::Lambda {
+            formals: None, body, ..
+        } => matches!(file.tree.kind(body), Kind::Set { .. }),
+        _ => false,
+    }
+}
+
+/// A name, or an attribute of one: `gtk`, `self.text_1_1`. No constant.
+fn is_reference(file: &File<'_>, node: NodeId) -> bool {
+    match file.tree.kind(node) {
+        Kind::Ident => !is_constant(file, node),
+        Kind::Select {
+            base,
+            path,
+            default: None,
+        } => {
+            let plain = |name: &Name| matches!(name, Name::Ident(_));
+            file.tree.kind(base) == Kind::Ident && file.tree.names(path).iter().all(plain)
+        }
+        _ => false,
+    }
+}
+
+fn is_constant(file: &File<'_>, node: NodeId) -> bool {
+    matches!(file.slice(file.tree.span(node)), "true" | "false" | "null")
+}
+
+/// A set of nothing but [plain](is_plain) values, and what is inherited from names.
+fn is_plain_set(file: &File<'_>, set: NodeId) -> bool {
     if !matches!(file.tree.kind(set), Kind::Set { recursive: false, .. }) {
         return false;
     }
-    file.tree.bindings_of(set).iter().all(|id| {
-        let Form::Value { path, value } = file.tree.binding(*id).bound else {
-            return false;
-        };
-        let named = matches!(file.tree.names(path), [Name::Ident(_)]);
-        named
-            && match file.tree.kind(value) {
-                Kind::Number => true,
-                Kind::Ident => matches!(file.slice(file.tree.span(value)), "true" | "false" | "null"),
-                Kind::String { parts, .. } => file
-                    .tree
-                    .parts(parts)
-                    .iter()
-                    .all(|part| matches!(part, crate::syntax::tree::Part::Text(_))),
-                _ => false,
+    let plain = |name: &Name| matches!(name, Name::Ident(_));
+    file.tree
+        .bindings_of(set)
+        .iter()
+        .all(|id| match file.tree.binding(*id).bound {
+            Form::Inherit { from, names } => {
+                from.is_none_or(|from| is_reference(file, from)) && file.tree.names(names).iter().all(plain)
             }
-    })
+            Form::Value { path, value } => matches!(file.tree.names(path), [Name::Ident(_)]) && is_plain(file, value),
+        })
+}
+
+/// Literals, names and their attributes, lists and conditions of these, and packages with other arguments. Nothing is called but
+/// `override`.
+fn is_plain(file: &File<'_>, value: NodeId) -> bool {
+    let plain = |value| is_plain(file, value);
+    match file.tree.kind(value) {
+        Kind::Number | Kind::Ident => true,
+        Kind::Select { base, path, default } => {
+            let names = |name: &Name| matches!(name, Name::Ident(_));
+            file.tree.kind(base) == Kind::Ident && file.tree.names(path).iter().all(names) && default.is_none_or(plain)
+        }
+        Kind::Has { base, .. } => is_reference(file, base),
+        Kind::String { parts, .. } => {
+            let text = |part: &Part| matches!(part, Part::Text(_));
+            file.tree.parts(parts).iter().all(text)
+        }
+        Kind::List(items) => file.tree.items(items).iter().copied().all(plain),
+        Kind::If {
+            condition,
+            then,
+            otherwise,
+        } => plain(condition) && plain(then) && plain(otherwise),
+        Kind::Not(value) | Kind::Negate(value) => plain(value),
+        Kind::Binary { operator, left, right } => {
+            let compares = !matches!(operator, Operator::Update);
+            compares && plain(left) && plain(right)
+        }
+        Kind::Apply { function, argument } => is_override(file, function, argument),
+        _ => false,
+    }
 }

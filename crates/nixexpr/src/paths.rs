@@ -48,6 +48,36 @@ pub fn is_tier_zero(path: &str) -> bool {
     })
 }
 
+/// Whether a name of a collection stands for what others are made with, whatever it is bound to: `stdenv` and its kin, fetchers,
+/// `lib`, what calls files, and functions that make packages (`buildPythonPackage`, `makeWrapper`).
+pub fn is_foundation_name(name: &str) -> bool {
+    let first = name.split('.').next().unwrap_or(name);
+    let makes = ["build", "make", "mk", "override", "run", "wrap", "write"]
+        .iter()
+        .any(|verb| {
+            let rest = first.strip_prefix(verb);
+            rest.is_some_and(|rest| rest.starts_with(|first: char| first.is_ascii_uppercase()))
+        });
+    makes
+        || first.to_ascii_lowercase().contains("stdenv")
+        || ["fetch", "callPackage", "bootstrap", "newScope"]
+            .iter()
+            .any(|begin| first.starts_with(begin))
+        || matches!(
+            first,
+            "lib" | "pkgs" | "self" | "super" | "config" | "system" | "platform" | "crossSystem" | "builderDefs"
+        )
+}
+
+/// Whether a name of a collection is that of a package of tier zero, perhaps with a version (`gcc48`, `openssl_3`).
+pub fn is_tier_zero_name(name: &str) -> bool {
+    let first = name.split('.').next().unwrap_or(name);
+    TIER_ZERO
+        .iter()
+        .filter_map(|known| first.strip_prefix(known))
+        .any(is_version)
+}
+
 /// Whether the file decides who and what may merge.
 pub fn is_merge_authority(path: &str) -> bool {
     path.rsplit('/').next() == Some("CODEOWNERS") || MERGE_AUTHORITY.iter().any(|directory| is_below(path, directory))

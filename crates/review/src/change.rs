@@ -363,15 +363,27 @@ pub(crate) fn judge_piece(
     sides: &Sides<'_, '_>,
 ) -> Verdict {
     let mut judged = engine::judge_piece(context, unit, path, piece, sides);
-    if let Some(rule) = nixexpr::rule("foundation").filter(|_| piece.name.is_some() && piece.is_foundation()) {
-        judged.findings.push(Finding {
+    let reach = piece.reach(path);
+    let mut reaches = Vec::new();
+    if reach.foundation {
+        reaches.push((
+            "foundation",
+            "it is more than one package, or what packages are made with",
+        ));
+    }
+    if reach.tier_zero {
+        reaches.push(("tier-zero", "it is a package that everything trusts"));
+    }
+    // What is no binding is judged as a file of a collection.
+    for (code, what) in reaches.into_iter().filter(|_| piece.name.is_some()) {
+        judged.findings.extend(nixexpr::rule(code).map(|rule| Finding {
             rule,
             place: Place {
                 path: path.to_string(),
                 line: piece.new.as_ref().map(|text| text.line),
             },
-            what: "it is more than a call of another file with literals".to_owned(),
-        });
+            what: what.to_owned(),
+        }));
     }
     judged.findings.sort();
     judged.findings.dedup();
@@ -380,18 +392,13 @@ pub(crate) fn judge_piece(
         is: !piece.is.is_empty(),
         moved: false,
     };
-    let sensitivity = if piece.is_foundation() {
-        class::Sensitivity::Foundation
-    } else {
-        class::Sensitivity::None
-    };
     let reading = match judged.reading {
         // In a collection a call that changed is an edit, whatever it calls.
         Reading::Bump => Reading::Read,
         other => other,
     };
     Verdict {
-        class: class::of(existence, sensitivity, reading),
+        class: class::of(existence, reach.sensitivity(), reading),
         summary: judged.summary,
         no_bump: judged.no_bump,
         findings: judged.findings,

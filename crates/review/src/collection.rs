@@ -19,6 +19,8 @@ use importer::{FileMode, TreePath};
 use nixexpr::{Binding, BindingKind};
 use nixstore::Sha256Digest;
 
+use crate::class::{self, Sensitivity};
+
 /// Stands in a residue where bindings stood. It occurs in no file that is cut.
 const MARK: u8 = 0;
 
@@ -47,8 +49,8 @@ pub(crate) struct Part<'a> {
     pub(crate) text: &'a [u8],
     /// The line, from 1, on which that begins.
     pub(crate) line: u64,
-    /// The path that it calls, if it is nothing but `callPackage path { literals }`.
-    pub(crate) call: Option<&'a str>,
+    /// One package, or more than that.
+    pub(crate) kind: &'a BindingKind,
     /// Which binding of the file it is.
     index: usize,
     /// How many parts of the residue stand before it.
@@ -105,20 +107,80 @@ pub(crate) struct Text<'a> {
     pub(crate) line: u64,
     /// Which binding of the file it is.
     pub(crate) binding: Option<usize>,
-    /// The path that it calls, if it is nothing but `callPackage path { literals }`.
-    pub(crate) call: Option<&'a str>,
+    /// One package, or more than that; of the residue, more.
+    pub(crate) kind: &'a BindingKind,
+}
+
+/// How far a part of a collection reaches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Reach {
+    /// Everything: it is more than one package, or packages are made with it.
+    pub(crate) foundation: bool,
+    /// It is, or calls, a package of tier zero.
+    pub(crate) tier_zero: bool,
+}
+
+impl Reach {
+    fn add(&mut self, sensitivity: Sensitivity) {
+        self.foundation |= sensitivity == Sensitivity::Foundation;
+        self.tier_zero |= sensitivity == Sensitivity::TierZero;
+    }
+
+    /// The stricter of the two.
+    pub(crate) const fn sensitivity(self) -> Sensitivity {
+        match self {
+            Self { foundation: true, .. } => Sensitivity::Foundation,
+            Self { tier_zero: true, .. } => Sensitivity::TierZero,
+            _ => Sensitivity::None,
+        }
+    }
 }
 
 impl Piece<'_> {
-    /// Whether it reaches further than one package: all but a call of another file with literals, which was one before if
-    /// it was there, and all but a name that nothing is bound to any more.
-    pub(crate) fn is_foundation(&self) -> bool {
-        let plain = [&self.old, &self.new]
-            .into_iter()
-            .flatten()
-            .all(|text| text.call.is_some());
-        self.name.is_none() || self.new.is_some() && !plain
+    /// How far it reaches. A binding that is one package, and was one if it was there, reaches as far as its name and the files
+    /// that it calls: like an edit of those files. Whatever is not known to be one reaches everything, but for a name that
+    /// nothing is bound to any more.
+    pub(crate) fn reach(&self, collection: &TreePath) -> Reach {
+        let mut reach = Reach::default();
+        let Some(name) = self.name else {
+            reach.foundation = true;
+            return reach;
+        };
+        if self.new.is_none() {
+            return reach;
+        }
+        reach.foundation = nixexpr::paths::is_foundation_name(name);
+        reach.tier_zero = nixexpr::paths::is_tier_zero_name(name);
+        for text in [&self.old, &self.new].into_iter().flatten() {
+            match text.kind {
+                BindingKind::One { paths } => paths.iter().for_each(|path| reach.add(of_called(collection, path))),
+                BindingKind::Other => reach.foundation = true,
+            }
+        }
+        reach
     }
+}
+
+/// How far a file reaches that a collection calls. What is not below the collection's repository reaches everything.
+fn of_called(collection: &TreePath, path: &str) -> Sensitivity {
+    let mut at: Vec<&str> = collection
+        .parent()
+        .map_or_else(Vec::new, |parent| parent.split('/').collect());
+    if !path.starts_with("./") && !path.starts_with("../") {
+        return Sensitivity::Foundation;
+    }
+    for component in path.split('/') {
+        match component {
+            "" | "." => {}
+            ".." if at.pop().is_none() => return Sensitivity::Foundation,
+            ".." => {}
+            name => at.push(name),
+        }
+    }
+    let path = at.join("/");
+    // A directory is its default.nix.
+    let of = |path: &str| TreePath::parse(path).map_or(Sensitivity::Foundation, |path| class::sensitivity(&path));
+    of(&path).max(of(&format!("{path}/default.nix")))
 }
 
 impl<'a> From<Part<'a>> for Text<'a> {
@@ -128,7 +190,7 @@ impl<'a> From<Part<'a>> for Text<'a> {
             code: part.text.into(),
             line: part.line,
             binding: Some(part.index),
-            call: part.call,
+            kind: part.kind,
         }
     }
 }
@@ -141,7 +203,7 @@ impl<'a> Side<'a> {
             code: self.blank.clone().into(),
             line: 1,
             binding: None,
-            call: None,
+            kind: &BindingKind::Other,
         }
     }
 }
@@ -243,10 +305,7 @@ impl<'a> Side<'a> {
                     let part = Part {
                         text: own,
                         line,
-                        call: match &binding.kind {
-                            BindingKind::Call { path } => Some(path),
-                            BindingKind::Other => None,
-                        },
+                        kind: &binding.kind,
                         index,
                         run,
                     };

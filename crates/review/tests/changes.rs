@@ -284,6 +284,142 @@ fn a_line_of_a_collection_is_a_unit_of_its_own() {
 }
 
 #[test]
+fn a_binding_reaches_as_far_as_its_name_and_what_it_calls() {
+    let world = World::new();
+    // More of them than any package has arguments: the largest set is what is cut.
+    let others = "  a = 1;\n  b = 1;\n  c = 1;\n  d = 1;\n";
+    let whole = |bindings: &str| collection(&format!("{others}{bindings}"));
+    let judged = |old: &str, new: &str| {
+        let found = world.changes(&[(ALL, &whole(old))], &[(ALL, &whole(new))]);
+        let unit = found.values().next().unwrap();
+        (unit.class, codes(unit))
+    };
+    let one = "  hello = callPackage ../hello { };\n";
+    for (new, what) in [
+        (
+            "callPackage ../hello { inherit (xorg) libX11; gtk = gtk3; full = true; }",
+            "names and literals",
+        ),
+        (
+            "callPackage ../hello { libs = [ gtk self.zlib_1_2 \"x\" ]; }",
+            "a list of them",
+        ),
+        (
+            "import ../hello { inherit stdenv fetchurl; }",
+            "the same, before there was callPackage",
+        ),
+        (
+            "lowPrio (callPackage ../hello { })",
+            "its place among others of the name",
+        ),
+        ("stdenv.mkDerivation { name = \"x\"; }", "a package in place"),
+        (
+            "buildPerlPackage rec { name = \"x\"; preBuild = \"x\"; }",
+            "one of a language",
+        ),
+        ("jq_1_5", "another name"),
+        ("jq.override { libs = [ ]; }", "one with other arguments"),
+        (
+            "callPackage ../hello { curl = curl.override { ssl = null; }; }",
+            "an argument with others",
+        ),
+        (
+            "callPackage ../hello { x = if !stdenv.isDarwin && a ? b then y else null; }",
+            "a condition among the arguments",
+        ),
+        (
+            "if stdenv.isDarwin then callPackage ../hello { } else jq",
+            "a condition",
+        ),
+        ("assert x == \"1\"; callPackage ../hello { }", "an assertion"),
+    ] {
+        let (class, codes) = judged(one, &format!("  hello = {new};\n"));
+        assert_eq!(class, Class::Edit, "{what}: {codes:?}");
+        assert!(!codes.contains(&"foundation".to_owned()), "{what}: {codes:?}");
+    }
+    for (new, flaw) in [
+        ("callPackage ../hello { x = evil ../y; }", "a call among the arguments"),
+        (
+            "callPackage ../hello { x = if evil 1 then z else w; }",
+            "a condition that is called",
+        ),
+        ("callPackage ../hello { x = y // z; }", "two sets"),
+        (
+            "callPackage ../hello { x = (evil 1).override { }; }",
+            "an override of what is called",
+        ),
+        (
+            "if x then callPackage ../stdenv { } else jq",
+            "what everything is built with, under a condition",
+        ),
+        ("if x then jq else y: y", "a function under a condition"),
+        ("assert evil 1; jq", "an assertion that is called"),
+        ("callPackage ../hello { x = { y = 1; }; }", "a set"),
+        (
+            "callPackage ../hello { inherit (import ../evil) x; }",
+            "inherited from a file",
+        ),
+        (
+            "callPackage ../hello { x = \"${evil}\"; }",
+            "a text that is put together",
+        ),
+        ("callPackage (evil ../hello) { }", "a path that is computed"),
+        ("callPackage ../${evil} { }", "a path with a hole"),
+        ("callPackage /etc/hello { }", "a path out of the tree"),
+        ("callPackage ../../../hello { }", "a path above the tree"),
+        ("callPackage ../stdenv { }", "what everything is built with"),
+        ("import ../build-support/fetchurl { inherit stdenv; }", "a fetcher"),
+        ("import ./other.nix { inherit pkgs; }", "a file beside the collection"),
+        (
+            "callPackage ../development/libraries/openssl/1.0.nix { }",
+            "tier zero under another name",
+        ),
+        ("evil ../hello { }", "a function that nobody knows"),
+        ("x: x", "a function"),
+        ("{ a = 1; }", "a set of packages"),
+        ("jq // { evil = 1; }", "one that is changed"),
+        ("jq.override (old: { x = 1; })", "an override by a function"),
+        ("jq.overrideDerivation { x = 1; }", "an override of the derivation"),
+        ("with evil; jq", "names from elsewhere"),
+        ("let jq = evil; in jq", "a name of its own"),
+        ("(import ../evil).jq", "an attribute of a file"),
+        ("stdenv.mkDerivation (evil { })", "a package that is put together"),
+        ("7", "a setting"),
+    ] {
+        let (class, codes) = judged(one, &format!("  hello = {new};\n"));
+        assert_eq!(class, Class::Sensitive, "{flaw}");
+        let said = codes.iter().any(|code| code == "foundation" || code == "tier-zero");
+        assert!(said, "{flaw}: {codes:?}");
+        // Nor does it become one package in one step.
+        let (class, _) = judged(&format!("  hello = {new};\n"), one);
+        assert_eq!(class, Class::Sensitive, "from {flaw}");
+    }
+    for (name, code) in [
+        ("stdenv", "foundation"),
+        ("clangStdenv", "foundation"),
+        ("fetchurl", "foundation"),
+        ("callPackage_i686", "foundation"),
+        ("lib", "foundation"),
+        ("buildPythonPackage", "foundation"),
+        ("makeWrapper", "foundation"),
+        ("openssl", "tier-zero"),
+        ("gcc48", "tier-zero"),
+        ("glibc_2_19", "tier-zero"),
+    ] {
+        let bound = |value: &str| format!("  {name} = callPackage ../x {{ x = {value}; }};\n");
+        let (class, codes) = judged(&bound("1"), &bound("2"));
+        assert_eq!(class, Class::Sensitive, "{name}");
+        assert!(codes.contains(&code.to_owned()), "{name}: {codes:?}");
+        assert_eq!(judged("", &bound("2")).0, Class::Sensitive, "{name}, new");
+    }
+    // Packages that only sound so.
+    for name in ["makeself", "runit", "buildbot", "nixops", "gccgo", "bashdb", "xzgv"] {
+        let bound = |value: &str| format!("  {name} = callPackage ../x {{ x = {value}; }};\n");
+        assert_eq!(judged(&bound("1"), &bound("2")).0, Class::Edit, "{name}");
+    }
+}
+
+#[test]
 fn what_is_no_binding_of_a_collection_is_foundation() {
     let world = World::new();
     let old = collection("  hello = callPackage ../hello { };\n");

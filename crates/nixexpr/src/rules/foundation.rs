@@ -7,7 +7,7 @@ use crate::{Rule, compare::Changed, paths, rule::{Found, Look}};
 pub(crate) static RULE: Rule = Rule {
     code: "foundation",
     level: FindingLevel::B,
-    fires: "a file of stdenv, the fetchers, `lib`, the bootstrap files or `pkgs/top-level` changed, or one that Nix evaluates first",
+    fires: "a file of stdenv, the fetchers, `lib`, the bootstrap files or `pkgs/top-level` changed, or one that Nix evaluates first; in a collection, a line that is more than one package",
     because: "it reaches every package and every machine",
     example: "--- pkgs/stdenv/generic/setup.sh\n+++ pkgs/stdenv/generic/setup.sh",
     advice: "Read every changed line, as somebody who knows what is built with it; two people do.",
