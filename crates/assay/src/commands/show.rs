@@ -97,6 +97,15 @@ pub(crate) fn run(global: &Global, args: &Args) -> Outcome {
         for (_, line) in &checked {
             let _ = writeln!(text, "{line}");
         }
+        if let Some(patched) = &current.derived.import.patched
+            && change
+                .findings
+                .iter()
+                .any(|finding| finding.rule.code == "channel-patch")
+        {
+            let (upstream, commit) = (&patched.upstream, &current.derived.import.to);
+            let _ = writeln!(text, "the channel's own part of it: git diff {upstream} {commit}");
+        }
         for judged in admission.units() {
             let _ = writeln!(text, "{}", queue::state(&judged.state, &from));
         }

@@ -6,7 +6,7 @@ use std::fs;
 use attestation::{
     Sha256Digest,
     pending::Proposal,
-    series::{PatchSeries, SeriesPatch},
+    series::{PatchSeries, Patched, SeriesPatch},
     statement::Import,
 };
 use serde_json::{Value, json};
@@ -135,9 +135,47 @@ fn a_patch_is_reviewed_as_what_it_gives_and_two_clones_make_one_commit_of_it() {
     world
         .assay("alice", &["release", "--channel", "unstable"])
         .refused("1 of 1 changed units are not covered");
+    let text = world.plain_text("bob", &["show", "--channel", "unstable", HELLO]);
+    let upstream = world.git("upstream", &["rev-parse", "HEAD"]);
+    let own = format!("git diff {} {commit}", upstream.trim());
+    assert!(text.contains(&own), "{text}");
+    let words: Vec<_> = own.split(' ').skip(1).collect();
+    let diff = world.git("bob", &words);
+    assert!(
+        diff.contains("+  hardened = true;") && !diff.contains("\n-  "),
+        "{diff}"
+    );
     approve(&world, "carol", &[]);
-    world.release();
-    world.sign(&["alice", "bob"]);
+    let proposed = world.release();
+    // The same release, of other patches or of none.
+    for series in [None, Some(series_patch("02-other.patch", PATCH))] {
+        let Proposal::Release {
+            mut targets,
+            statements,
+        } = world.proposal(&proposed)
+        else {
+            panic!("no release")
+        };
+        targets.version += 1;
+        let release = targets.mark.as_mut().unwrap().release.as_mut().unwrap();
+        let upstream = release.upstream_commit().clone();
+        release.patched = series.map(|patch| Patched {
+            upstream,
+            patches: PatchSeries::new(vec![patch]).unwrap(),
+        });
+        let words = if release.patched.is_some() {
+            "other patches than the import"
+        } else {
+            "is not on upstream's branch"
+        };
+        let forged = world
+            .forge_proposal(&Proposal::Release { targets, statements })
+            .to_string();
+        world.assay("bob", &["sign", "--yes", "--only", &forged]).refused(words);
+    }
+    for person in ["alice", "bob"] {
+        world.assay(person, &["sign", "--yes", "--only", &proposed]).ok();
+    }
     world.publish();
     world.publish_to("bob", "site-of-bob").ok();
     for clone in ["alice", "bob"] {
@@ -146,7 +184,6 @@ fn a_patch_is_reviewed_as_what_it_gives_and_two_clones_make_one_commit_of_it() {
     }
     let updated = world.touchstone(&["update"]).ok();
     let release = &updated["release"];
-    let upstream = world.git("upstream", &["rev-parse", "HEAD"]);
     assert_eq!(release["commit"], commit);
     assert_eq!(release["patched"]["upstream"], upstream.trim());
     assert_eq!(release["patched"]["patches"][0]["name"], "01-harden.patch");
@@ -184,7 +221,7 @@ fn only_what_the_root_names_may_be_patched() {
         panic!("no import")
     };
     let false_series = Import {
-        patched: Some(attestation::series::Patched {
+        patched: Some(Patched {
             patches: PatchSeries::new(vec![series_patch("02-lib.patch", &stdenv)]).unwrap(),
             ..honest.patched.clone().unwrap()
         }),
