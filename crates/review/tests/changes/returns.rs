@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use importer::ObjectId;
 use review::{changes, mark_returns};
 
-use super::{ALL, HELLO, PATCH, World, chain, collection};
+use super::{
+    HELLO, PATCH, World, chain,
+    collections::{ALL, collection},
+};
 
 /// The releases that a channel had, oldest first, and then what an import leads to: which units come back to what a release
 /// before the last had, and which.
