@@ -3,6 +3,8 @@
 //! What is signed names each patch by its SHA-256; the bytes lie in the ledger. The order is that of the names, so that a set
 //! of patches has one series and one spelling of it.
 
+use std::fmt;
+
 use nixstore::Sha256Digest;
 use serde::{Deserialize, Serialize};
 
@@ -22,6 +24,13 @@ pub struct Patched {
     pub upstream: GitOid,
     /// What is applied to its tree, in order.
     pub patches: PatchSeries,
+}
+
+/// For people, before they sign: from which commit it departs, and by what.
+impl fmt::Display for Patched {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "upstream's {} with {}", self.upstream, self.patches.names())
+    }
 }
 
 /// The patches of a channel, in the order in which they are applied: at least one, sorted by name, each name once.

@@ -279,9 +279,7 @@ impl fmt::Display for Claim {
                     import.to, import.channel, import.delta_count, import.tree_nar
                 )?;
                 match &import.patched {
-                    Some(Patched { upstream, patches }) => {
-                        write!(f, ", upstream's {upstream} with {}", patches.names())
-                    }
+                    Some(patched) => write!(f, ", {patched}"),
                     None => Ok(()),
                 }
             }

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use attestation::{
     Content, Delta, Sha256Digest, Time, canonical,
     openpgp::PgpSignature,
+    series::{PatchSeries, Patched, SeriesPatch},
     statement::{
         Claim, DeltaVerdict, Exemption, FromTree, Import, Review, Statement, Verdict, ViolatedContent, Violation,
     },
@@ -131,7 +132,14 @@ fn claims(chain: &TestChain) -> [Claim; 4] {
             from: oid("1"),
             to: oid("2"),
             to_tree: oid("3"),
-            patched: None,
+            patched: Some(Patched {
+                upstream: oid("4"),
+                patches: PatchSeries::new(vec![SeriesPatch {
+                    name: "01-fix.patch".parse().expect("a name"),
+                    sha256: tree_nar,
+                }])
+                .expect("a series"),
+            }),
             tree_nar,
             partition: PARTITION_VERSION,
             delta_count: 1,

@@ -67,11 +67,14 @@ impl fmt::Display for Document<'_> {
         match self {
             Self::Root(root) => write!(f, "root version {}, expires {}", root.version, root.expires),
             Self::Targets(targets) => match targets.mark.as_ref().and_then(|mark| mark.release.as_ref()) {
-                Some(release) => write!(
-                    f,
-                    "release {} of {}: commit {}, channel {}",
-                    release.sequence, release.channel, release.commit, release.channel_nar
-                ),
+                Some(release) => {
+                    let (sequence, channel, commit) = (release.sequence, &release.channel, &release.commit);
+                    write!(f, "release {sequence} of {channel}: commit {commit}")?;
+                    if let Some(patched) = &release.patched {
+                        write!(f, " ({patched})")?;
+                    }
+                    write!(f, ", channel {}", release.channel_nar)
+                }
                 None => write!(
                     f,
                     "top-level targets version {}, expires {}",

@@ -174,7 +174,12 @@ fn a_patch_is_reviewed_as_what_it_gives_and_two_clones_make_one_commit_of_it() {
         world.assay("bob", &["sign", "--yes", "--only", &forged]).refused(words);
     }
     for person in ["alice", "bob"] {
-        world.assay(person, &["sign", "--yes", "--only", &proposed]).ok();
+        let signed = world.assay(person, &["sign", "--yes", "--only", &proposed]).ok();
+        let shown = format!("(upstream's {} with 01-harden.patch)", upstream.trim());
+        assert!(
+            signed["signed"][0]["what"].as_str().unwrap().contains(&shown),
+            "{signed}"
+        );
     }
     world.publish();
     world.publish_to("bob", "site-of-bob").ok();
@@ -348,6 +353,46 @@ fn the_next_import_keeps_the_patches_and_to_drop_one_takes_reviews() {
         world.assay("bob", &["log"]).ok()["channels"]["unstable"]["commit"],
         commit
     );
+}
+
+#[test]
+fn a_clone_that_lost_what_it_made_makes_it_again() {
+    let world = released();
+    world.upstream_bump();
+    import(&world, &[]).ok();
+    release(&world);
+    // Releases 2 and 3 are patched; no remote has their commits, and bob's clone has them no more.
+    let forget = |person: &str| {
+        let refs = world.git(
+            person,
+            &["for-each-ref", "--format=%(refname)", "refs/touchstone/patched"],
+        );
+        for name in refs.lines() {
+            world.git(person, &["update-ref", "-d", name]);
+        }
+        world.git(person, &["gc", "--quiet", "--prune=now"]);
+    };
+    forget("bob");
+    world.upstream_bump();
+    import(&world, &[]).ok();
+    release(&world);
+    world.publish_to("bob", "site-of-bob").ok();
+    let kept = world.git("bob", &["for-each-ref", "refs/touchstone/patched"]);
+    assert_eq!(kept.lines().count(), 3, "{kept}");
+    forget("carol");
+    let said = [
+        "violation",
+        "--channel",
+        "unstable",
+        "--unit",
+        HELLO,
+        "--release",
+        "2",
+        "--reason",
+        "bad",
+        "--yes",
+    ];
+    assert_eq!(world.assay("carol", &said).ok()["releases"], json!([2]));
 }
 
 #[test]
