@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Mutex, PoisonError,
-        mpsc::{self, SyncSender},
+        mpsc::{self, Receiver, SyncSender},
     },
     thread,
 };
@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// More readers than this would outrun the one thread that takes what they read.
-const MAX_READERS: usize = 8;
+pub(crate) const MAX_READERS: usize = 8;
 
 /// So many blobs in a row are the work of one reader.
 const RUN: usize = 64;
@@ -93,48 +93,57 @@ impl Repository {
             let mut parcels = Vec::new();
             for reader in 0..readers {
                 let (sender, receiver) = mpsc::sync_channel(WAITING);
+                let (give_back, empty) = mpsc::channel();
                 let repository = self.uncached();
                 let runs = ids.chunks(RUN).skip(reader).step_by(readers);
-                scope.spawn(move || repository.send_runs(runs, &sender));
-                parcels.push(receiver);
+                scope.spawn(move || repository.send_runs(runs, &sender, &empty));
+                parcels.push((receiver, give_back));
             }
             for (run, ids) in ids.chunks(RUN).enumerate() {
                 let mut missing = ids.len();
+                let (parcels, give_back) = &parcels[run % readers];
                 while missing > 0 {
-                    let received = parcels[run % readers].recv();
+                    let received = parcels.recv();
                     let parcel = received.expect("a reader sends every blob of its runs, or an error")?;
                     missing -= parcel.ends.len();
                     let starts = std::iter::once(0).chain(parcel.ends.iter().copied());
                     starts
                         .zip(&parcel.ends)
                         .try_for_each(|(start, &end)| take(&parcel.bytes[start..end]))?;
+                    // Whether its reader still needs one does not matter.
+                    drop(give_back.send(parcel));
                 }
             }
             Ok(())
         })
     }
 
-    /// Sends the blobs of each run, or the error that ends them. Stops when nobody listens any more.
+    /// Sends the blobs of each run, or the error that ends them. Stops when nobody listens any more. Memory that was handed
+    /// over once and comes back empty is used again: new memory costs the kernel more than it costs us to fill it.
     fn send_runs<'a>(
         &self,
         runs: impl Iterator<Item = &'a [ObjectId]>,
         sender: &SyncSender<Result<Parcel, ObjectError>>,
+        empty: &Receiver<Parcel>,
     ) {
-        let mut buffer = Vec::new();
+        let mut parcel = Parcel::default();
         for run in runs {
-            let mut parcel = Parcel::default();
             for (position, &id) in run.iter().enumerate() {
-                if let Err(error) = self.read(id, ObjectKind::Blob, &mut buffer) {
+                if let Err(error) = self.read_onto(id, ObjectKind::Blob, &mut parcel.bytes) {
                     // Whether somebody still wants to know does not matter.
                     drop(sender.send(Err(error)));
                     return;
                 }
-                parcel.bytes.extend_from_slice(&buffer);
                 parcel.ends.push(parcel.bytes.len());
-                let full = parcel.bytes.len() >= PARCEL || position + 1 == run.len();
-                if full && sender.send(Ok(std::mem::take(&mut parcel))).is_err() {
+                if parcel.bytes.len() < PARCEL && position + 1 < run.len() {
+                    continue;
+                }
+                if sender.send(Ok(parcel)).is_err() {
                     return;
                 }
+                parcel = empty.try_recv().unwrap_or_default();
+                parcel.bytes.clear();
+                parcel.ends.clear();
             }
         }
     }

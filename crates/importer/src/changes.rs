@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use gix::ObjectId;
 
 use crate::{
-    FileMode, Repository, TreeError, TreeFile,
+    FileMode, Repository, TreeError,
     path::TreePath,
     tree::{Entry, EntryKind, MAX_ENTRIES},
 };
@@ -122,8 +122,7 @@ impl Repository {
         changes: &mut Vec<Change>,
         change: impl Fn(TreePath, (FileMode, ObjectId)) -> Change,
     ) -> Result<(), TreeError> {
-        let mut files: Vec<TreeFile> = Vec::new();
-        self.list_into(tree, directory.as_str(), depth + 1, &mut files)?;
+        let files = self.files_of(tree, directory.as_str(), depth + 1)?;
         files
             .into_iter()
             .try_for_each(|file| push(changes, change(file.path, (file.mode, file.id))))

@@ -23,6 +23,7 @@ mod repository;
 mod revision;
 mod tree;
 mod visit;
+mod walk;
 
 pub use attestation::unit::FileMode;
 pub use blobs::BlobDigest;

@@ -4,12 +4,7 @@ use attestation::unit::ListedFile;
 use gix::ObjectId;
 use nixstore::Sha256Digest;
 
-use crate::{
-    FileMode, Repository, TreeError,
-    path::TreePath,
-    repository::ObjectError,
-    tree::{EntryKind, MAX_ENTRIES},
-};
+use crate::{FileMode, Repository, TreeError, path::TreePath, repository::ObjectError, walk::Met};
 
 /// One file of a tree.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,10 +50,9 @@ impl Listing {
 }
 
 impl Repository {
-    /// Lists every file of a tree. At most half a million; see [`TreeError`] for what is refused.
+    /// Lists every file of a tree. At most half a million, with the directories; see [`TreeError`] for what is refused.
     pub fn listing(&self, tree: ObjectId) -> Result<Listing, TreeError> {
-        let mut files = Vec::new();
-        self.list_into(tree, "", 0, &mut files)?;
+        let mut files = self.files_of(tree, "", 0)?;
         files.sort_unstable_by(|a, b| a.path.cmp(&b.path));
         Ok(Listing { files })
     }
@@ -83,29 +77,13 @@ impl Repository {
             .collect())
     }
 
-    /// Appends every file of the tree of `directory`, in no promised order.
-    pub(crate) fn list_into(
-        &self,
-        tree: ObjectId,
-        directory: &str,
-        depth: usize,
-        files: &mut Vec<TreeFile>,
-    ) -> Result<(), TreeError> {
-        let mut buffer = Vec::new();
-        for entry in self.entries(tree, directory, depth, &mut buffer)? {
-            let path = TreePath::join(directory, entry.name);
-            match entry.kind {
-                EntryKind::Directory => self.list_into(entry.id, path.as_str(), depth + 1, files)?,
-                EntryKind::File(_) if files.len() == MAX_ENTRIES => {
-                    return Err(TreeError::Entries { expected: MAX_ENTRIES });
-                }
-                EntryKind::File(mode) => files.push(TreeFile {
-                    path,
-                    mode,
-                    id: entry.id,
-                }),
-            }
-        }
-        Ok(())
+    /// Every file of the tree of `directory`, in no promised order.
+    pub(crate) fn files_of(&self, tree: ObjectId, directory: &str, depth: usize) -> Result<Vec<TreeFile>, TreeError> {
+        let met = self.walk(tree, directory, depth)?.into_iter();
+        let files = met.filter_map(|met| match met {
+            Met::File(file) => Some(file),
+            Met::Enter(_) | Met::Leave => None,
+        });
+        Ok(files.collect())
     }
 }

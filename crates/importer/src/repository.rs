@@ -206,20 +206,35 @@ impl Repository {
     /// Reads the object into `buffer`, whose former contents are lost.
     pub(crate) fn read(&self, id: ObjectId, expected: ObjectKind, buffer: &mut Vec<u8>) -> Result<(), ObjectError> {
         buffer.clear();
+        self.read_onto(id, expected, buffer)
+    }
+
+    /// Puts the object behind what is in `buffer`; after an error, anything may be there.
+    pub(crate) fn read_onto(
+        &self,
+        id: ObjectId,
+        expected: ObjectKind,
+        buffer: &mut Vec<u8>,
+    ) -> Result<(), ObjectError> {
         // Git need not store the empty tree, and knows it everywhere.
         if expected == ObjectKind::Tree && id.is_empty_tree() {
             return Ok(());
         }
+        let start = buffer.len();
         let mut reader = self.reader.borrow_mut();
         let reader = reader.get_or_insert_with(|| Reader::new(Arc::clone(self.packs()), self.keep));
         match reader.read(id, buffer) {
             Some(found) if found == expected => return Ok(()),
             Some(found) => return Err(ObjectError::Kind { id, expected, found }),
-            None => buffer.clear(),
+            None => buffer.truncate(start),
         }
+        let mut alone = Vec::new();
         let repository = || self.git_dir().to_owned();
-        match self.git.objects.try_find(&id, buffer) {
-            Ok(Some(object)) if ObjectKind::from(object.kind) == expected => Ok(()),
+        match self.git.objects.try_find(&id, &mut alone) {
+            Ok(Some(object)) if ObjectKind::from(object.kind) == expected => {
+                buffer.extend_from_slice(object.data);
+                Ok(())
+            }
             Ok(Some(object)) => Err(ObjectError::Kind {
                 id,
                 expected,

@@ -3,10 +3,10 @@
 use gix::ObjectId;
 
 use crate::{
-    FileMode, Repository, TreeError, TreePath,
+    FileMode, Repository, TreeError, TreeFile, TreePath,
     path::{PathError, check_name},
     repository::ObjectError,
-    tree::{Entry, EntryKind, MAX_ENTRIES},
+    walk::Met,
 };
 
 /// A file or symlink that is added to the top of a tree, as a channel adds `.version-suffix`, `.git-revision` and
@@ -175,57 +175,45 @@ impl Repository {
         }
         let mut steps = Vec::new();
         let mut extras = extras.into_iter().peekable();
-        let mut buffer = Vec::new();
-        for entry in self.entries(tree, "", 0, &mut buffer)? {
-            while let Some(extra) = extras.next_if(|extra| extra.name() < entry.name) {
-                steps.push(Step::Extra(extra));
+        let mut depth = 0;
+        for met in self.walk(tree, "", 0)? {
+            if let Met::Enter(path) | Met::File(TreeFile { path, .. }) = &met
+                && depth == 0
+            {
+                while let Some(extra) = extras.next_if(|extra| extra.name() < path.as_str()) {
+                    steps.push(Step::Extra(extra));
+                }
+                if let Some(extra) = extras.next_if(|extra| extra.name() == path.as_str()) {
+                    return Err(VisitError::Collision {
+                        name: extra.name.clone(),
+                    });
+                }
             }
-            if let Some(extra) = extras.next_if(|extra| extra.name() == entry.name) {
-                return Err(VisitError::Collision {
-                    name: extra.name.clone(),
-                });
+            match met {
+                Met::Enter(path) => {
+                    depth += 1;
+                    steps.push(Step::Enter(path));
+                }
+                Met::Leave => {
+                    depth -= 1;
+                    steps.push(Step::Leave);
+                }
+                Met::File(TreeFile { path, mode, id }) => match mode {
+                    FileMode::Submodule => steps.extend([Step::Enter(path), Step::Leave]),
+                    FileMode::Regular => steps.push(Step::blob(path, BlobMode::File { executable: false }, id)),
+                    FileMode::Executable => steps.push(Step::blob(path, BlobMode::File { executable: true }, id)),
+                    FileMode::Symlink => steps.push(Step::blob(path, BlobMode::Symlink, id)),
+                },
             }
-            self.plan_entry(entry, "", 0, &mut steps)?;
         }
         steps.extend(extras.map(Step::Extra));
         Ok(steps)
     }
+}
 
-    fn plan_entry(
-        &self,
-        entry: Entry<'_>,
-        directory: &str,
-        depth: usize,
-        steps: &mut Vec<Step<'_>>,
-    ) -> Result<(), TreeError> {
-        if steps.len() >= MAX_ENTRIES {
-            return Err(TreeError::Entries { expected: MAX_ENTRIES });
-        }
-        let path = TreePath::join(directory, entry.name);
-        let mode = match entry.kind {
-            EntryKind::Directory => {
-                steps.push(Step::Enter(path.clone()));
-                let mut buffer = Vec::new();
-                for child in self.entries(entry.id, path.as_str(), depth + 1, &mut buffer)? {
-                    self.plan_entry(child, path.as_str(), depth + 1, steps)?;
-                }
-                steps.push(Step::Leave);
-                return Ok(());
-            }
-            EntryKind::File(FileMode::Submodule) => {
-                steps.extend([Step::Enter(path), Step::Leave]);
-                return Ok(());
-            }
-            EntryKind::File(FileMode::Regular) => BlobMode::File { executable: false },
-            EntryKind::File(FileMode::Executable) => BlobMode::File { executable: true },
-            EntryKind::File(FileMode::Symlink) => BlobMode::Symlink,
-        };
-        steps.push(Step::Blob {
-            path,
-            mode,
-            id: entry.id,
-        });
-        Ok(())
+impl Step<'_> {
+    const fn blob(path: TreePath, mode: BlobMode, id: ObjectId) -> Self {
+        Self::Blob { path, mode, id }
     }
 }
 

@@ -15,6 +15,8 @@ pub(crate) struct Reader {
     known: Known,
     /// Instructions on the way from a base to the object.
     deltas: Vec<Vec<u8>>,
+    /// What was made last of them.
+    made: Vec<u8>,
 }
 
 impl Reader {
@@ -25,15 +27,15 @@ impl Reader {
             inflate: Decompressor::new(),
             known: Known::new(keep),
             deltas: Vec::new(),
+            made: Vec::new(),
         }
     }
 
-    /// Reads the object with this id into `out`, and says what it is; `None` if no pack has it, or something about it
-    /// does not fit.
+    /// Puts the object with this id behind what is in `out`, and says what it is; `None` if no pack has it, or something
+    /// about it does not fit: then whatever may be there.
     pub(crate) fn read(&mut self, id: ObjectId, out: &mut Vec<u8>) -> Option<ObjectKind> {
         let (kind, made) = self.make(id, out)?;
         if let Some(bytes) = made {
-            out.clear();
             out.extend_from_slice(&bytes);
         }
         Some(kind)
@@ -41,11 +43,12 @@ impl Reader {
 
     /// Likewise, without a copy of what is kept for others to be made from. What is in `buffer` is lost.
     pub(crate) fn read_shared(&mut self, id: ObjectId, buffer: &mut Vec<u8>) -> Option<Object> {
+        buffer.clear();
         let (kind, made) = self.make(id, buffer)?;
         Some((kind, made.unwrap_or_else(|| buffer.as_slice().into())))
     }
 
-    /// Makes an object; it is in `out` unless it is given back.
+    /// Makes an object; it is behind what is in `out` unless it is given back.
     fn make(&mut self, id: ObjectId, out: &mut Vec<u8>) -> Option<(ObjectKind, Option<Arc<[u8]>>)> {
         let location = self.packs.locate(id)?;
         let packs = Arc::clone(&self.packs);
@@ -59,12 +62,12 @@ impl Reader {
             let entry = pack.entry(at.offset)?;
             match entry.kind {
                 EntryKind::Whole(kind) if way.is_empty() => {
-                    pack.inflate(&entry, &mut self.inflate, out)?;
+                    pack.inflate_onto(&entry, &mut self.inflate, out)?;
                     return Some((kind, None));
                 }
                 EntryKind::Whole(kind) => {
-                    pack.inflate(&entry, &mut self.inflate, out)?;
-                    let bytes: Arc<[u8]> = out.as_slice().into();
+                    pack.inflate(&entry, &mut self.inflate, &mut self.made)?;
+                    let bytes: Arc<[u8]> = self.made.as_slice().into();
                     self.known.put(at, kind, &bytes);
                     break (kind, bytes);
                 }
@@ -81,8 +84,8 @@ impl Reader {
             }
         };
         for (step, at) in way.iter().enumerate().rev() {
-            delta::apply(&base, &self.deltas[step], out, |_| {})?;
-            base = out.as_slice().into();
+            delta::apply(&base, &self.deltas[step], &mut self.made, |_| {})?;
+            base = self.made.as_slice().into();
             self.known.put(*at, kind, &base);
         }
         Some((kind, Some(base)))

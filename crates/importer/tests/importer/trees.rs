@@ -299,3 +299,78 @@ fn refuses_directories_without_end() {
     let refused = refused_everywhere(&world.open(), honest, tree);
     assert!(matches!(refused, TreeError::Depth { .. }), "{refused:?}");
 }
+
+/// More directories than one thread reads alone.
+#[test]
+fn a_tree_that_several_threads_read_is_the_tree_that_git_reads() {
+    let world = World::new();
+    for number in 0..700 {
+        // Of some, git sorts the name otherwise than we do.
+        let name = ["a", "a.b", "a-b"][number % 3];
+        let path = format!("{}/{name}{}/x{}", number % 7, number / 3, number % 2);
+        world.write(&path, format!("{number}\n").repeat(1 + number % 50));
+        world.write(&format!("{path}-more/deeper/still"), path);
+    }
+    world.write("top", "top");
+    world.commit("many");
+    world.git(&["repack", "-a", "-d", "-f", "--quiet"]);
+    let repository = world.open();
+    let tree = world.tree("HEAD");
+
+    let listing = repository.listing(tree).unwrap();
+    let ours: Vec<_> = listing
+        .files()
+        .iter()
+        .map(|file| format!("{} {}", file.id, file.path))
+        .collect();
+    let mut theirs: Vec<_> = world
+        .git(&["ls-tree", "-r", "--format=%(objectname) %(path)", "HEAD"])
+        .lines()
+        .map(ToOwned::to_owned)
+        .collect();
+    theirs.sort_by(|one, other| one[41..].cmp(&other[41..]));
+    assert_eq!(ours, theirs);
+    for file in listing.files() {
+        assert_eq!(
+            repository.blob(file.id).unwrap(),
+            fs::read(world.work_tree().join(file.path.as_str())).unwrap()
+        );
+    }
+
+    let beside = world.beside("checkout");
+    fs::create_dir(&beside).unwrap();
+    for file in listing.files() {
+        let path = beside.join(file.path.as_str());
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, repository.blob(file.id).unwrap()).unwrap();
+    }
+    let expected = nixstore::nar::hash_directory(&beside).unwrap();
+    assert_eq!(repository.tree_nar(tree, &[]).unwrap(), expected);
+}
+
+#[test]
+fn of_many_directories_the_first_that_is_refused_is_named() {
+    let world = World::new();
+    let blob = world.blob(b"");
+    let good = world.raw_tree(&entry("40000", b"d", world.raw_tree(&entry("100644", b"x", blob))));
+    let bad = world.raw_tree(&entry("40000", b"d", world.raw_tree(&entry("100644", b".git", blob))));
+    let many = |bad_ones: &[usize]| {
+        let names = 0..600;
+        let entries = names.map(|number| {
+            let inside = if bad_ones.contains(&number) { bad } else { good };
+            entry("40000", format!("{number:03}").as_bytes(), inside)
+        });
+        world.raw_tree(&entries.collect::<Vec<_>>().concat())
+    };
+    let repository = world.open();
+    let honest = many(&[]);
+    assert_eq!(repository.listing(honest).unwrap().files().len(), 600);
+    for bad_ones in [&[0][..], &[599], &[301, 302, 599], &[7, 400]] {
+        let refused = refused_everywhere(&repository, honest, many(bad_ones));
+        let first = format!("{:03}/d", bad_ones[0]);
+        assert!(
+            matches!(refused, TreeError::Name { ref directory, .. } if *directory == first),
+            "{refused:?}"
+        );
+    }
+}

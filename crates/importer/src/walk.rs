@@ -1,0 +1,164 @@
+//! All of a tree, in NAR's order, its directories read on all cores.
+
+use std::{
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    thread,
+};
+
+use gix::ObjectId;
+
+use crate::{
+    Repository, TreeError, TreeFile, TreePath,
+    blobs::MAX_READERS,
+    tree::{EntryKind, MAX_ENTRIES},
+};
+
+/// With so many directories left, others are asked to help.
+const MANY: usize = 256;
+
+/// Levels that one thread reads alone, to find that many.
+const LEVELS: usize = 8;
+
+/// What is met on the way through a tree: parents before what is in them, siblings sorted by the bytes of their names.
+#[derive(Debug)]
+pub(crate) enum Met {
+    Enter(TreePath),
+    Leave,
+    File(TreeFile),
+}
+
+/// A directory that was not looked into yet.
+struct Directory {
+    path: TreePath,
+    tree: ObjectId,
+    depth: usize,
+}
+
+enum Step {
+    Met(Met),
+    Into(Directory),
+}
+
+impl Repository {
+    /// Goes through the whole tree of `directory` (empty for the root), which lies `depth` levels down.
+    pub(crate) fn walk(&self, tree: ObjectId, directory: &str, depth: usize) -> Result<Vec<Met>, TreeError> {
+        let met = AtomicUsize::new(0);
+        let mut steps = Vec::new();
+        self.look_into(tree, directory, depth, &met, &mut |step| steps.push(step))?;
+        for _ in 0..LEVELS {
+            let left = steps.iter().filter(|step| matches!(step, Step::Into(_))).count();
+            if left == 0 || left >= MANY {
+                break;
+            }
+            let level = std::mem::take(&mut steps);
+            for step in level {
+                match step {
+                    Step::Met(_) => steps.push(step),
+                    Step::Into(Directory { path, tree, depth }) => {
+                        self.look_into(tree, path.as_str(), depth, &met, &mut |step| steps.push(step))?;
+                    }
+                }
+            }
+        }
+        self.walk_rest(steps, &met)
+    }
+
+    /// What is in the directories that were not looked into, in their places.
+    fn walk_rest(&self, steps: Vec<Step>, met: &AtomicUsize) -> Result<Vec<Met>, TreeError> {
+        let directories: Vec<&Directory> = steps
+            .iter()
+            .filter_map(|step| match step {
+                Step::Into(directory) => Some(directory),
+                Step::Met(_) => None,
+            })
+            .collect();
+        let mut found: Vec<_> = directories.iter().map(|_| Ok(Vec::new())).collect();
+        let failed = AtomicBool::new(false);
+        let left = Mutex::new(directories.iter().zip(&mut found));
+        let work = |repository: &Self| {
+            while !failed.load(Ordering::Relaxed) {
+                let Some((directory, found)) = left.lock().unwrap_or_else(PoisonError::into_inner).next() else {
+                    return;
+                };
+                let mut inside = Vec::new();
+                *found = repository.walk_into(directory, met, &mut inside).map(|()| inside);
+                failed.fetch_or(found.is_err(), Ordering::Relaxed);
+            }
+        };
+        let cores = thread::available_parallelism().map_or(1, usize::from);
+        let helpers = if directories.len() < MANY {
+            0
+        } else {
+            cores.min(MAX_READERS) - 1
+        };
+        thread::scope(|scope| {
+            for _ in 0..helpers {
+                let repository = self.uncached();
+                scope.spawn(move || work(&repository));
+            }
+            work(self);
+        });
+        // They are begun in order: what is missing comes after the first that failed, which is the error of the whole.
+        let mut found = found.into_iter();
+        let mut all = Vec::with_capacity(steps.len() + met.load(Ordering::Relaxed));
+        for step in steps {
+            match step {
+                Step::Met(met) => all.push(met),
+                Step::Into(_) => all.extend(found.next().transpose()?.into_iter().flatten()),
+            }
+        }
+        Ok(all)
+    }
+
+    fn walk_into(&self, directory: &Directory, met: &AtomicUsize, all: &mut Vec<Met>) -> Result<(), TreeError> {
+        let mut steps = Vec::new();
+        let Directory { path, tree, depth } = directory;
+        self.look_into(*tree, path.as_str(), *depth, met, &mut |step| steps.push(step))?;
+        for step in steps {
+            match step {
+                Step::Met(step) => all.push(step),
+                Step::Into(directory) => self.walk_into(&directory, met, all)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// What is in one directory. All that was met so far is counted.
+    fn look_into(
+        &self,
+        tree: ObjectId,
+        directory: &str,
+        depth: usize,
+        met: &AtomicUsize,
+        take: &mut impl FnMut(Step),
+    ) -> Result<(), TreeError> {
+        let mut buffer = Vec::new();
+        let entries = self.entries(tree, directory, depth, &mut buffer)?;
+        if met.fetch_add(entries.len(), Ordering::Relaxed) + entries.len() > MAX_ENTRIES {
+            return Err(TreeError::Entries { expected: MAX_ENTRIES });
+        }
+        for entry in entries {
+            let path = TreePath::join(directory, entry.name);
+            match entry.kind {
+                EntryKind::Directory => {
+                    take(Step::Met(Met::Enter(path.clone())));
+                    take(Step::Into(Directory {
+                        path,
+                        tree: entry.id,
+                        depth: depth + 1,
+                    }));
+                    take(Step::Met(Met::Leave));
+                }
+                EntryKind::File(mode) => take(Step::Met(Met::File(TreeFile {
+                    path,
+                    mode,
+                    id: entry.id,
+                }))),
+            }
+        }
+        Ok(())
+    }
+}
