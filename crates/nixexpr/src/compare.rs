@@ -10,7 +10,7 @@ use std::{
 use attestation::{UnitPath, unit::FileMode};
 
 use self::view::comparison;
-pub(crate) use self::view::{Changed, Comparison, View};
+pub(crate) use self::view::{Changed, Comparison, View, lines};
 use crate::{
     Binding, File, FileFacts, Finding, Package, Place, RULES, Unparsed, bump, facts,
     hash::Digest,
@@ -374,15 +374,20 @@ fn gained(comparison: &Comparison<'_>) -> Vec<Finding> {
         }
         counted
     };
-    let (mut before, mut now) = (count(comparison.old), count(comparison.new));
-    let take = |counted: &mut HashMap<(&'static str, String), usize>, mark: &Mark<'_>| match counted
-        .get_mut(&(mark.rule.code, mark.key.clone()))
-    {
-        Some(left) if *left > 0 => {
-            *left -= usize::from(mark.counts != Counts::Once);
-            true
+    let mut before = count(comparison.old);
+    // Asked about what was there before.
+    let mut now = count(comparison.new.filter(|_| comparison.old.is_some()));
+    let take = |counted: &mut HashMap<(&'static str, String), usize>, mark: &Mark<'_>| {
+        if counted.is_empty() {
+            return false;
         }
-        _ => false,
+        match counted.get_mut(&(mark.rule.code, mark.key.clone())) {
+            Some(left) if *left > 0 => {
+                *left -= usize::from(mark.counts != Counts::Once);
+                true
+            }
+            _ => false,
+        }
     };
     let mut said = HashSet::new();
     for mark in comparison.new.into_iter().flat_map(View::marks) {

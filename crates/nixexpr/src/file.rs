@@ -76,7 +76,7 @@ pub fn parse<'a>(path: &'a str, bytes: &'a [u8]) -> Result<File<'a>, Unparsed> {
     let text = std::str::from_utf8(bytes).map_err(|error| Unparsed::NotUtf8 {
         line: line(error.valid_up_to()),
     })?;
-    if let Some(at) = memchr(0, bytes) {
+    if let Some(at) = memchr::memchr(0, bytes) {
         return Err(Unparsed::Nul { line: line(at) });
     }
     let tree = syntax::parse(text).map_err(|SyntaxError { at, what }| match what {
@@ -90,10 +90,6 @@ pub fn parse<'a>(path: &'a str, bytes: &'a [u8]) -> Result<File<'a>, Unparsed> {
         lookups: Lookups::default(),
         lines: OnceCell::new(),
     })
-}
-
-fn memchr(byte: u8, bytes: &[u8]) -> Option<usize> {
-    bytes.iter().position(|found| *found == byte)
 }
 
 fn line_of(bytes: &[u8], at: usize) -> u64 {
@@ -112,6 +108,11 @@ impl<'a> File<'a> {
         self.text
     }
 
+    /// Whether the word is anywhere in its text.
+    pub(crate) fn says(&self, word: &str) -> bool {
+        memchr::memmem::find(self.text.as_bytes(), word.as_bytes()).is_some()
+    }
+
     pub(crate) fn slice(&self, span: Span) -> &'a str {
         &self.text[span.range()]
     }
@@ -119,8 +120,8 @@ impl<'a> File<'a> {
     /// The line, from 1, of a byte of the text.
     pub fn line(&self, at: u32) -> u64 {
         let starts = self.lines.get_or_init(|| {
-            let newlines = self.text.bytes().zip(0..).filter(|(byte, _)| *byte == b'\n');
-            newlines.map(|(_, at): (u8, u32)| at).collect()
+            let newlines = memchr::memchr_iter(b'\n', self.text.as_bytes());
+            newlines.map(|at| Span::new(at, at).start).collect()
         });
         starts.partition_point(|newline| *newline < at) as u64 + 1
     }

@@ -25,6 +25,7 @@ mod summary;
 mod syntax;
 pub mod text;
 pub mod version;
+mod words;
 
 pub use bindings::{Binding, BindingKind, bindings, outer_bindings};
 pub use bump::decided_by;

@@ -7,8 +7,9 @@ use std::sync::LazyLock;
 
 use crate::{
     File, RULES,
-    rule::Rule,
+    rule::{AtBindings, AtNames, AtShell, Rule},
     syntax::tree::{BindingId, Bound, Kind, Name, NodeId, Part, Span},
+    words::{ByName, Words},
 };
 
 /// A binding of one attribute path to a value.
@@ -136,9 +137,9 @@ impl<'a> Marks<'a> {
 /// The line of the text that `at` is in, without white space around it.
 pub(crate) fn line_at<'a>(file: &File<'a>, at: u32) -> &'a str {
     let text = file.text();
-    let at = at as usize;
-    let start = text[..at].rfind('\n').map_or(0, |newline| newline + 1);
-    let end = text[at..].find('\n').map_or(text.len(), |newline| at + newline);
+    let (before, after) = text.as_bytes().split_at(at as usize);
+    let start = memchr::memrchr(b'\n', before).map_or(0, |newline| newline + 1);
+    let end = memchr::memchr(b'\n', after).map_or(text.len(), |newline| before.len() + newline);
     let line = text[start..end].trim();
     let cut = line.char_indices().nth(160).map_or(line.len(), |(at, _)| at);
     &line[..cut]
@@ -149,18 +150,31 @@ pub(crate) type CallHook = for<'f, 'a> fn(&CallSeen<'f, 'a>, &mut Marks<'a>);
 pub(crate) type NameHook = for<'f, 'a> fn(&NameSeen<'f, 'a>, &mut Marks<'a>);
 pub(crate) type ShellHook = for<'f, 'a> fn(&ShellSeen<'f, 'a>, &mut Marks<'a>);
 
+/// Who asks for what, of all rules.
 struct Hooks {
-    binding: Vec<BindingHook>,
-    call: Vec<CallHook>,
-    name: Vec<NameHook>,
-    shell: Vec<ShellHook>,
+    bindings: Vec<AtBindings>,
+    /// Those of `bindings` that ask for a name.
+    binding_names: ByName<usize>,
+    calls: Vec<CallHook>,
+    names: ByName<NameHook>,
+    search_paths: Vec<NameHook>,
+    shell: Vec<AtShell>,
+    shell_words: Words,
 }
 
-static HOOKS: LazyLock<Hooks> = LazyLock::new(|| Hooks {
-    binding: RULES.iter().filter_map(|rule| rule.look.binding).collect(),
-    call: RULES.iter().filter_map(|rule| rule.look.call).collect(),
-    name: RULES.iter().filter_map(|rule| rule.look.name).collect(),
-    shell: RULES.iter().filter_map(|rule| rule.look.shell).collect(),
+static HOOKS: LazyLock<Hooks> = LazyLock::new(|| {
+    let bindings: Vec<AtBindings> = RULES.iter().filter_map(|rule| rule.look.binding).collect();
+    let names: Vec<AtNames> = RULES.iter().filter_map(|rule| rule.look.name).collect();
+    let shell: Vec<AtShell> = RULES.iter().filter_map(|rule| rule.look.shell).collect();
+    Hooks {
+        binding_names: ByName::of(bindings.iter().enumerate().map(|(index, at)| (at.names, index))),
+        bindings,
+        calls: RULES.iter().filter_map(|rule| rule.look.call).collect(),
+        names: ByName::of(names.iter().map(|at| (at.names, at.hook))),
+        search_paths: names.iter().filter(|at| at.search_paths).map(|at| at.hook).collect(),
+        shell_words: Words::of(shell.iter().map(|at| at.words)),
+        shell,
+    }
 });
 
 /// All that the rules mark in a file, in the order of the text.
@@ -183,19 +197,13 @@ pub(crate) fn marks<'a>(file: &File<'a>) -> Vec<Mark<'a>> {
                         function: callee.last,
                         argument,
                     };
-                    HOOKS.call.iter().for_each(|hook| hook(&seen, &mut marks));
+                    HOOKS.calls.iter().for_each(|hook| hook(&seen, &mut marks));
                 }
             }
             Kind::String { parts, .. } => {
                 for part in file.tree.parts(parts) {
                     if let Part::Text(span) = *part {
-                        let seen = ShellSeen {
-                            file,
-                            node,
-                            span,
-                            text: file.slice(span),
-                        };
-                        HOOKS.shell.iter().for_each(|hook| hook(&seen, &mut marks));
+                        shell(file, node, span, &mut marks);
                     }
                 }
             }
@@ -208,7 +216,21 @@ pub(crate) fn marks<'a>(file: &File<'a>) -> Vec<Mark<'a>> {
 
 fn named<'a>(file: &File<'a>, node: NodeId, name: &'a str, marks: &mut Marks<'a>) {
     let seen = NameSeen { file, node, name };
-    HOOKS.name.iter().for_each(|hook| hook(&seen, marks));
+    HOOKS.names.get(name).iter().for_each(|hook| hook(&seen, marks));
+    if name.starts_with('<') {
+        HOOKS.search_paths.iter().for_each(|hook| hook(&seen, marks));
+    }
+}
+
+fn shell<'a>(file: &File<'a>, node: NodeId, span: Span, marks: &mut Marks<'a>) {
+    let text = file.slice(span);
+    let seen = ShellSeen { file, node, span, text };
+    let wanted = HOOKS.shell_words.found_in(text);
+    for (index, at) in HOOKS.shell.iter().enumerate() {
+        if wanted & (1 << index) != 0 || text.len() >= at.long {
+            (at.hook)(&seen, marks);
+        }
+    }
 }
 
 #[expect(
@@ -216,6 +238,9 @@ fn named<'a>(file: &File<'a>, node: NodeId, name: &'a str, marks: &mut Marks<'a>
     reason = "there are fewer bindings than the text has bytes"
 )]
 fn bindings<'a>(file: &File<'a>, marks: &mut Marks<'a>) {
+    let hooks = &HOOKS.bindings;
+    let is_for_all = |at: &AtBindings| at.all_of.is_some_and(|holds| holds(file));
+    let for_all: Vec<usize> = (0..hooks.len()).filter(|index| is_for_all(&hooks[*index])).collect();
     for (index, binding) in file.tree.bindings.iter().enumerate() {
         let Bound::Value { path, value } = binding.bound else {
             continue;
@@ -238,6 +263,9 @@ fn bindings<'a>(file: &File<'a>, marks: &mut Marks<'a>) {
             name,
             value,
         };
-        HOOKS.binding.iter().for_each(|hook| hook(&seen, marks));
+        let named = HOOKS.binding_names.get(name);
+        for hook in named.iter().filter(|hook| !for_all.contains(hook)).chain(&for_all) {
+            (hooks[*hook].hook)(&seen, marks);
+        }
     }
 }

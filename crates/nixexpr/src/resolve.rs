@@ -325,7 +325,7 @@ impl<'a> File<'a> {
                     .tree
                     .names(path)
                     .first()
-                    .is_some_and(|name| self.name(*name).is_none()),
+                    .is_some_and(|name| !matches!(name, Name::Ident(_)) && self.name(*name).is_none()),
                 Bound::Inherit { .. } => false,
             })
     }
@@ -371,15 +371,28 @@ impl<'a> File<'a> {
     fn binds(&self, id: BindingId, name: &str) -> Option<Found<'a>> {
         match self.tree.binding(id).bound {
             Bound::Value { path, value } => match self.tree.names(path) {
-                [first] => (self.name(*first)? == name).then_some(Found::Value(value)),
-                [first, ..] => (self.name(*first)? == name).then_some(Found::Pieces),
+                [first] => self.is_named(*first, name).then_some(Found::Value(value)),
+                [first, ..] => self.is_named(*first, name).then_some(Found::Pieces),
                 [] => None,
             },
             Bound::Inherit { from, names } => {
-                let names = self.tree.names(names).iter().filter_map(|name| self.name(*name));
-                let name = names.into_iter().find(|found| *found == name)?;
+                let found = self
+                    .tree
+                    .names(names)
+                    .iter()
+                    .find(|found| self.is_named(**found, name))?;
+                let name = self.name(*found)?;
                 Some(from.map_or(Found::Outer, |from| Found::From(from, name)))
             }
+        }
+    }
+
+    /// Whether a name is written out, and so.
+    fn is_named(&self, name: Name, wanted: &str) -> bool {
+        match name {
+            // Asked most of all: the length tells most of them.
+            Name::Ident(span) => span.range().len() == wanted.len() && self.slice(span) == wanted,
+            Name::String(_) | Name::Dynamic(_) => self.name(name) == Some(wanted),
         }
     }
 
@@ -430,23 +443,35 @@ impl<'a> File<'a> {
 
     /// The names under which a node is bound, from the outside in: `hello.src` for a source in `hello = f { src = …; }`.
     pub(crate) fn path_of(&self, node: NodeId) -> String {
-        let mut names = Vec::new();
-        let mut at = node;
-        while let Some((above, binding)) = self.tree.above(at) {
-            if let Some(binding) = binding
-                && let Bound::Value { path, .. } = self.tree.binding(binding).bound
-            {
-                names.extend(self.tree.names(path).iter().rev().map(|name| match *name {
-                    Name::Ident(span) => self.slice(span),
-                    Name::String(node) | Name::Dynamic(node) => {
-                        self.literal(node).unwrap_or_else(|| self.slice(self.tree.span(node)))
-                    }
-                }));
-            }
-            at = above;
-        }
+        let mut names: Vec<&str> = self.names_around(node).collect();
         names.reverse();
         names.join(".")
+    }
+
+    /// The same names from the inside out; one that is computed, as it is written.
+    pub(crate) fn names_around(&self, node: NodeId) -> impl Iterator<Item = &'a str> + use<'_, 'a> {
+        let mut at = node;
+        let mut names: &[Name] = &[];
+        std::iter::from_fn(move || {
+            loop {
+                if let Some((last, before)) = names.split_last() {
+                    names = before;
+                    return Some(match *last {
+                        Name::Ident(span) => self.slice(span),
+                        Name::String(node) | Name::Dynamic(node) => {
+                            self.literal(node).unwrap_or_else(|| self.slice(self.tree.span(node)))
+                        }
+                    });
+                }
+                let (above, binding) = self.tree.above(at)?;
+                at = above;
+                if let Some(binding) = binding
+                    && let Bound::Value { path, .. } = self.tree.binding(binding).bound
+                {
+                    names = self.tree.names(path);
+                }
+            }
+        })
     }
 }
 

@@ -5,6 +5,7 @@ use std::{cmp::Ordering, fmt};
 use attestation::{FindingCode, unit::FindingLevel};
 
 use crate::{
+    File,
     compare::{Changed, Comparison},
     marks::{BindingHook, CallHook, NameHook, ShellHook},
 };
@@ -31,14 +32,14 @@ pub struct Rule {
 /// The first four are asked while a tree is walked once; what they mark counts where the old tree has no such mark. The
 /// other two are asked about a change as a whole.
 pub(crate) struct Look {
-    /// At every binding of an attribute.
-    pub(crate) binding: Option<BindingHook>,
+    /// At bindings of attributes.
+    pub(crate) binding: Option<AtBindings>,
     /// At every application of a function with a name.
     pub(crate) call: Option<CallHook>,
-    /// At every variable, selection and search path.
-    pub(crate) name: Option<NameHook>,
-    /// At every string that becomes a shell script.
-    pub(crate) shell: Option<ShellHook>,
+    /// At variables, selections and search paths.
+    pub(crate) name: Option<AtNames>,
+    /// At strings, any of which may become a shell script.
+    pub(crate) shell: Option<AtShell>,
     /// At every file that differs, whatever it is.
     pub(crate) file: Option<fn(&Changed<'_>, &mut Vec<Found>)>,
     /// At old and new facts.
@@ -55,6 +56,57 @@ impl Look {
         file: None,
         facts: None,
     };
+}
+
+/// At which bindings a rule looks. It is asked about no others: there are hundreds of thousands in a tree, and nearly all
+/// have names that no rule knows.
+#[derive(Clone, Copy)]
+pub(crate) struct AtBindings {
+    /// Those with one of these last names.
+    pub(crate) names: &'static [&'static str],
+    /// And all of a file of which this holds.
+    pub(crate) all_of: Option<fn(&File<'_>) -> bool>,
+    pub(crate) hook: BindingHook,
+}
+
+impl AtBindings {
+    pub(crate) const fn named(names: &'static [&'static str], hook: BindingHook) -> Self {
+        Self {
+            names,
+            all_of: None,
+            hook,
+        }
+    }
+}
+
+/// At which variables and selections a rule looks.
+#[derive(Clone, Copy)]
+pub(crate) struct AtNames {
+    /// Those with one of these last names.
+    pub(crate) names: &'static [&'static str],
+    /// And whatever is in the search path.
+    pub(crate) search_paths: bool,
+    pub(crate) hook: NameHook,
+}
+
+/// At which strings a rule looks.
+#[derive(Clone, Copy)]
+pub(crate) struct AtShell {
+    /// Pieces of text that have one of these.
+    pub(crate) words: &'static [&'static str],
+    /// And pieces that have so many bytes.
+    pub(crate) long: usize,
+    pub(crate) hook: ShellHook,
+}
+
+impl AtShell {
+    pub(crate) const fn with(words: &'static [&'static str], hook: ShellHook) -> Self {
+        Self {
+            words,
+            long: usize::MAX,
+            hook,
+        }
+    }
 }
 
 /// What a rule found, before it is known as a [`crate::Finding`].

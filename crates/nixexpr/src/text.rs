@@ -37,5 +37,5 @@ pub fn has_deceptive(bytes: &[u8]) -> bool {
 
 /// Whether nobody can read it as text: it has a NUL byte.
 pub fn is_binary(bytes: &[u8]) -> bool {
-    bytes.contains(&0)
+    memchr::memchr(0, bytes).is_some()
 }

@@ -61,6 +61,8 @@ pub fn audit(repository: &Repository, tree: ObjectId, directory: &str) -> Result
                 ours.unparsed.extend(unparsed);
             }
         }
+        // Two that are sorted are sorted together in no time.
+        ours.findings.sort();
         let mut all = found.lock().unwrap_or_else(PoisonError::into_inner);
         all.findings.append(&mut ours.findings);
         all.unparsed.append(&mut ours.unparsed);

@@ -38,28 +38,34 @@ impl<'a> Changed<'a> {
     }
 
     /// The lines of the new file that the old one has not, wherever; none of a file that is no text.
-    pub(crate) fn gained_bytes(&self) -> Vec<(u64, &'a [u8])> {
-        let Some(new) = self
-            .new
-            .filter(|new| new.mode != FileMode::Submodule && !text::is_binary(new.bytes))
-        else {
-            return Vec::new();
-        };
-        let lines = |bytes: &'a [u8]| bytes.split(|byte| *byte == b'\n');
-        let known: HashSet<&[u8]> = self.old.into_iter().flat_map(|old| lines(old.bytes)).collect();
-        (1..)
-            .zip(lines(new.bytes))
-            .filter(|(_, line)| !known.contains(line))
-            .collect()
+    pub(crate) fn gained_bytes(&self) -> impl Iterator<Item = (u64, &'a [u8])> + use<'a> {
+        let is_text = |new: &UnitFile<'_>| new.mode != FileMode::Submodule && !text::is_binary(new.bytes);
+        let new = self.new.filter(is_text);
+        let old = self.old.filter(|_| new.is_some());
+        let known: HashSet<&[u8]> = old.into_iter().flat_map(|old| lines(old.bytes)).collect();
+        let lines = (1..).zip(new.into_iter().flat_map(|new| lines(new.bytes)));
+        lines.filter(move |(_, line)| !known.contains(line))
     }
 
     /// Likewise, as far as they are UTF-8.
-    pub(crate) fn gained_lines(&self) -> Vec<(u64, &'a str)> {
-        let lines = self.gained_bytes().into_iter();
-        lines
-            .filter_map(|(number, line)| Some((number, std::str::from_utf8(line).ok()?)))
-            .collect()
+    pub(crate) fn gained_lines(&self) -> impl Iterator<Item = (u64, &'a str)> + use<'a> {
+        let lines = self.gained_bytes();
+        lines.filter_map(|(number, line)| Some((number, std::str::from_utf8(line).ok()?)))
     }
+}
+
+/// What stands between newlines; after the last one too.
+pub(crate) fn lines(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = Some(bytes);
+    std::iter::from_fn(move || {
+        let bytes = rest?;
+        let (line, after) = match memchr::memchr(b'\n', bytes) {
+            Some(newline) => (&bytes[..newline], Some(&bytes[newline + 1..])),
+            None => (bytes, None),
+        };
+        rest = after;
+        Some(line)
+    })
 }
 
 /// Two states of a file, or of a binding in it.
@@ -231,6 +237,12 @@ type Pairs<'c, T> = Vec<(Option<&'c T>, Option<&'c T>)>;
 /// Pairs things by their names; of several with one name, those that are `same` first, then in order. What is left over
 /// of both sides, if it is one each, is one that was renamed.
 fn pair<'c, T>(old: &[&'c T], new: &[&'c T], name: fn(&T) -> &String, same: fn(&T, &T) -> bool) -> Pairs<'c, T> {
+    // All of a new file came.
+    if old.is_empty() {
+        let mut came = new.to_vec();
+        came.sort_by(|one, other| name(one).cmp(name(other)));
+        return came.into_iter().map(|new| (None, Some(new))).collect();
+    }
     let mut by_name: HashMap<&str, (Vec<&'c T>, Vec<&'c T>)> = HashMap::new();
     for thing in old {
         by_name.entry(name(thing)).or_default().0.push(thing);

@@ -2,7 +2,7 @@
 
 use attestation::unit::FindingLevel;
 
-use crate::{compare::Changed, paths, syntax::tree::Kind, marks::{Marks, BindingSeen}, Rule, rule::{Look, Found}};
+use crate::{File, compare::Changed, paths, syntax::tree::Kind, marks::{Marks, BindingSeen}, Rule, rule::{AtBindings, Found, Look}};
 
 pub(crate) static RULE: Rule = Rule {
     code: "auth-root",
@@ -12,7 +12,7 @@ pub(crate) static RULE: Rule = Rule {
     example: "+  security.sudo.wheelNeedsPassword = false;",
     advice: "Ask who can log in, or become root, after this that could not before; two people do.",
     look: Look {
-        binding: Some(binding),
+        binding: Some(AtBindings { names: &[], all_of: Some(may_set), hook: binding }),
         file: Some(file),
         ..Look::ELSEWHERE
     },
@@ -36,14 +36,20 @@ fn file(changed: &Changed<'_>, found: &mut Vec<Found>) {
         }
         return;
     };
-    if changed.path.starts_with("nixos/") && changed.new.is_some() && MODULES.iter().any(|name| module.starts_with(name)) && changed.gained_bytes().iter().any(|(_, line)| !line.trim_ascii().is_empty()) {
+    if changed.path.starts_with("nixos/") && changed.new.is_some() && MODULES.iter().any(|name| module.starts_with(name)) && changed.gained_bytes().any(|(_, line)| !line.trim_ascii().is_empty()) {
         found.push(changed.whole("how people are authenticated"));
     }
 }
 
+/// Whether an option of these can be set in the file: it is a module, and has a part of its name.
+fn may_set(file: &File<'_>) -> bool {
+    const PARTS: [&str; 9] = ["pam", "sudo", "polkit", "doas", "pki", "openssh", "root", "mutableUsers", "sshd"];
+    paths::is_module(file.path()) && PARTS.iter().any(|part| file.says(part))
+}
+
 fn binding<'a>(seen: &BindingSeen<'_, 'a>, marks: &mut Marks<'a>) {
     let file = seen.file;
-    if !paths::is_module(file.path()) || matches!(seen.name, "description" | "example" | "type") {
+    if matches!(seen.name, "description" | "example" | "type") {
         return;
     }
     // Leaves only: what is in a set is asked by itself.

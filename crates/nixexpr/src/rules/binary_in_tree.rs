@@ -2,7 +2,7 @@
 
 use attestation::unit::{FileMode, FindingLevel};
 
-use crate::{Rule, compare::Changed, marks::{Marks, NameSeen}, rule::{Found, Look}, text};
+use crate::{Rule, compare::Changed, marks::{Marks, NameSeen}, rule::{AtNames, Found, Look}, text};
 
 pub(crate) static RULE: Rule = Rule {
     code: "binary-in-tree",
@@ -13,7 +13,7 @@ pub(crate) static RULE: Rule = Rule {
     advice: "Ask for the source, and how the binary is made of it. What cannot be rebuilt is only as good as who made it.",
     look: Look {
         file: Some(look),
-        name: Some(name),
+        name: Some(AtNames { names: &["binaryNativeCode", "binaryFirmware"], search_paths: false, hook: name }),
         ..Look::ELSEWHERE
     },
 };
@@ -33,7 +33,5 @@ fn look(changed: &Changed<'_>, found: &mut Vec<Found>) {
 }
 
 fn name<'a>(seen: &NameSeen<'_, 'a>, marks: &mut Marks<'a>) {
-    if matches!(seen.name, "binaryNativeCode" | "binaryFirmware") {
-        marks.add(&RULE, seen.file, seen.node, seen.name);
-    }
+    marks.add(&RULE, seen.file, seen.node, seen.name);
 }

@@ -2,7 +2,7 @@
 
 use attestation::unit::FindingLevel;
 
-use crate::{syntax::tree::Kind, marks::{Marks, BindingSeen}, Rule, rule::{Look}};
+use crate::{syntax::tree::Kind, marks::{Marks, BindingSeen}, Rule, rule::{AtBindings, Look}};
 
 pub(crate) static RULE: Rule = Rule {
     code: "checks-off",
@@ -12,10 +12,15 @@ pub(crate) static RULE: Rule = Rule {
     example: "-  doCheck = true;\n+  doCheck = false;",
     advice: "Ask which test fails and why, and for an upstream report of it.",
     look: Look {
-        binding: Some(binding),
+        binding: Some(AtBindings::named(NAMES, binding)),
         ..Look::ELSEWHERE
     },
 };
+
+const NAMES: &[&str] = &[
+    "doCheck", "doInstallCheck", "dontCheck", "doInstallChecks", "disabledTests", "disabledTestPaths", "disabledTestMarks", "skippedTests", "checkFlags", "pytestFlags", "pytestFlagsArray",
+    "checkFlagsArray",
+];
 
 fn binding<'a>(seen: &BindingSeen<'_, 'a>, marks: &mut Marks<'a>) {
     match seen.name {

@@ -2,7 +2,7 @@
 
 use attestation::unit::FindingLevel;
 
-use crate::{Rule, compare::Changed, rule::{Found, Look}, text};
+use crate::{Rule, UnitFile, compare::Changed, rule::{Found, Look}, text};
 
 pub(crate) static RULE: Rule = Rule {
     code: "deceptive-text",
@@ -21,6 +21,11 @@ pub(crate) static RULE: Rule = Rule {
 fn look(changed: &Changed<'_>, found: &mut Vec<Found>) {
     if changed.old.is_none() && text::has_deceptive(changed.path.as_bytes()) {
         found.push(changed.whole("its name has characters that are not seen"));
+    }
+    // Each of them has a byte that is not ASCII, or a carriage return.
+    let plain = |file: UnitFile<'_>| file.bytes.is_ascii() && memchr::memchr(b'\r', file.bytes).is_none();
+    if changed.new.is_none_or(plain) {
+        return;
     }
     let is_nix = changed.path.ends_with(".nix");
     for (line, bytes) in changed.gained_bytes() {

@@ -2,7 +2,7 @@
 
 use attestation::unit::FindingLevel;
 
-use crate::{File, paths, syntax::tree::{Kind, NodeId}, marks::{Marks, BindingSeen, ShellSeen}, Rule, rule::{Look}};
+use crate::{File, paths, syntax::tree::{Kind, NodeId}, marks::{Marks, BindingSeen, ShellSeen}, Rule, rule::{AtBindings, AtShell, Look}};
 
 pub(crate) static RULE: Rule = Rule {
     code: "exposed",
@@ -12,19 +12,21 @@ pub(crate) static RULE: Rule = Rule {
     example: "-  default = \"127.0.0.1\";\n+  default = \"0.0.0.0\";",
     advice: "Ask for an option that is off by default.",
     look: Look {
-        binding: Some(binding),
-        shell: Some(shell),
+        binding: Some(AtBindings::named(NAMES, binding)),
+        shell: Some(AtShell::with(&["0.0.0.0", "::"], shell)),
         ..Look::ELSEWHERE
     },
 };
+
+const NAMES: &[&str] = &["default", "openFirewall", "allowedTCPPorts", "allowedUDPPorts", "allowedTCPPortRanges", "allowedUDPPortRanges", "enable"];
 
 fn binding<'a>(seen: &BindingSeen<'_, 'a>, marks: &mut Marks<'a>) {
     let file = seen.file;
     match seen.name {
         // `openFirewall = mkOption { default = true; … }`
         "default" => {
-            let option = file.path_of(seen.value);
-            let opens = option.contains("openFirewall") || option.contains("openPorts") || option.contains("open_firewall");
+            let mut around = file.names_around(seen.value);
+            let opens = around.any(|name| name.contains("openFirewall") || name.contains("openPorts") || name.contains("open_firewall"));
             if opens && !file.is_false(seen.value) {
                 marks.add_binding(&RULE, seen, &file.words(seen.value));
             }
@@ -38,7 +40,7 @@ fn binding<'a>(seen: &BindingSeen<'_, 'a>, marks: &mut Marks<'a>) {
                 marks.add(&RULE, file, item, &text);
             }
         }
-        "enable" if file.is_false(seen.value) && file.path_of(seen.value).contains("firewall") => {
+        "enable" if file.is_false(seen.value) && file.names_around(seen.value).any(|name| name.contains("firewall")) => {
             marks.add_binding(&RULE, seen, "false");
         }
         _ => {}

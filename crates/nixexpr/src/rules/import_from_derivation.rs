@@ -2,7 +2,7 @@
 
 use attestation::unit::FindingLevel;
 
-use crate::{File, names, syntax::tree::{Kind, NodeId, Operator, Part}, marks::{Marks, BindingSeen, CallSeen}, Rule, rule::{Look}};
+use crate::{File, names, syntax::tree::{Kind, NodeId, Operator, Part}, marks::{Marks, BindingSeen, CallSeen}, Rule, rule::{AtBindings, Look}};
 
 pub(crate) static RULE: Rule = Rule {
     code: "import-from-derivation",
@@ -13,7 +13,7 @@ pub(crate) static RULE: Rule = Rule {
     advice: "Ask for the file to be part of the tree.",
     look: Look {
         call: Some(call),
-        binding: Some(binding),
+        binding: Some(AtBindings::named(&LOCKS, binding)),
         ..Look::ELSEWHERE
     },
 };
@@ -28,8 +28,10 @@ fn call<'a>(seen: &CallSeen<'_, 'a>, marks: &mut Marks<'a>) {
     }
 }
 
+const LOCKS: [&str; 5] = ["lockFile", "gemdir", "gemset", "lockfile", "cargoLock"];
+
 fn binding<'a>(seen: &BindingSeen<'_, 'a>, marks: &mut Marks<'a>) {
-    if matches!(seen.name, "lockFile" | "gemdir" | "gemset" | "lockfile" | "cargoLock") && is_built(seen.file, seen.value, 12) {
+    if is_built(seen.file, seen.value, 12) {
         marks.add_file(&RULE, seen.file, seen.file.tree.span(seen.value).start, seen.name);
     }
 }

@@ -2,7 +2,7 @@
 
 use attestation::unit::FindingLevel;
 
-use crate::{marks::{Marks, NameSeen}, Rule, rule::{Look}};
+use crate::{marks::{Marks, NameSeen}, Rule, rule::{AtNames, Look}};
 
 pub(crate) static RULE: Rule = Rule {
     code: "impure-eval",
@@ -12,18 +12,17 @@ pub(crate) static RULE: Rule = Rule {
     example: "+  home = builtins.getEnv \"HOME\";",
     advice: "Ask for the value to be an argument.",
     look: Look {
-        name: Some(name),
+        name: Some(AtNames { names: &NAMES, search_paths: true, hook: name }),
         ..Look::ELSEWHERE
     },
 };
 
+const NAMES: [&str; 8] = ["getEnv", "currentTime", "currentSystem", "unsafeDiscardStringContext", "unsafeDiscardOutputDependency", "importNative", "exec", "nixPath"];
+
 fn name<'a>(seen: &NameSeen<'_, 'a>, marks: &mut Marks<'a>) {
-    let impure = matches!(
-        seen.name,
-        "getEnv" | "currentTime" | "currentSystem" | "unsafeDiscardStringContext" | "unsafeDiscardOutputDependency" | "importNative"
-    ) || matches!(seen.name, "exec" | "nixPath") && seen.file.root_name(seen.node) == Some("builtins")
-        || seen.name.starts_with('<');
-    if !impure || seen.file.describes(seen.node) {
+    // Words that mean something else elsewhere.
+    let common = matches!(seen.name, "exec" | "nixPath");
+    if common && seen.file.root_name(seen.node) != Some("builtins") || seen.file.describes(seen.node) {
         return;
     }
     // What Nix brings along itself is no hidden input.

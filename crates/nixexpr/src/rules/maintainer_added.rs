@@ -2,7 +2,7 @@
 
 use attestation::unit::FindingLevel;
 
-use crate::{syntax::tree::Kind, marks::{Marks, BindingSeen}, Rule, rule::{Look}};
+use crate::{syntax::tree::Kind, marks::{Marks, BindingSeen}, Rule, rule::{AtBindings, Look}};
 
 pub(crate) static RULE: Rule = Rule {
     code: "maintainer-added",
@@ -12,13 +12,13 @@ pub(crate) static RULE: Rule = Rule {
     example: "+  maintainers = with lib.maintainers; [ jiat75 ];",
     advice: "Ask whether that person works with upstream or with this distribution, and since when.",
     look: Look {
-        binding: Some(binding),
+        binding: Some(AtBindings::named(&["maintainers", "teams"], binding)),
         ..Look::ELSEWHERE
     },
 };
 
 fn binding<'a>(seen: &BindingSeen<'_, 'a>, marks: &mut Marks<'a>) {
-    if !matches!(seen.name, "maintainers" | "teams") || is_list_of_all(seen) {
+    if is_list_of_all(seen) {
         return;
     }
     let file = seen.file;

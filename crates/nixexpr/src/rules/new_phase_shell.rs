@@ -24,8 +24,10 @@ fn facts(comparison: &Comparison<'_>, found: &mut Vec<Found>) {
     let Some(new) = comparison.new else {
         return;
     };
-    let before = comparison.old.map(phases).unwrap_or_default();
-    for (path, lines) in phases(new) {
+    let before = comparison.old.map(|old| phases(old, usize::MAX)).unwrap_or_default();
+    // Where there is nothing to hold them against, the first line is what is said.
+    let enough = if comparison.old.is_some() { usize::MAX } else { 1 };
+    for (path, lines) in phases(new, enough) {
         let old = before.get(&path).map_or(&[][..], |lines| lines);
         // What is left of the old lines, in their order, is a mere removal.
         let mut rest = old.iter();
@@ -39,8 +41,9 @@ fn facts(comparison: &Comparison<'_>, found: &mut Vec<Found>) {
     }
 }
 
-/// The lines of each phase, hook and builder's script, with where they begin, by the names they are bound to.
-fn phases(view: View<'_>) -> BTreeMap<String, Vec<(u32, String)>> {
+/// The lines of each phase, hook and builder's script, with where they begin, by the names they are bound to. Of each, so many
+/// lines are enough.
+fn phases(view: View<'_>, enough: usize) -> BTreeMap<String, Vec<(u32, String)>> {
     let file = view.file();
     let mut phases: BTreeMap<String, Vec<(u32, String)>> = BTreeMap::new();
     for binding in &file.tree.bindings {
@@ -53,7 +56,7 @@ fn phases(view: View<'_>) -> BTreeMap<String, Vec<(u32, String)>> {
             None => false,
         };
         if named && view.has(binding.span.start) {
-            add(&mut phases, file, value);
+            add(&mut phases, file, value, enough);
         }
     }
     for id in file.tree.ids() {
@@ -61,7 +64,7 @@ fn phases(view: View<'_>) -> BTreeMap<String, Vec<(u32, String)>> {
             continue;
         };
         if view.has(file.tree.span(id).start) && is_script_argument(file, function) {
-            add(&mut phases, file, argument);
+            add(&mut phases, file, argument, enough);
         }
     }
     phases
@@ -89,13 +92,13 @@ fn is_script_argument(file: &File<'_>, function: NodeId) -> bool {
 }
 
 /// The lines of a value, and of the strings that it takes from variables.
-fn add(phases: &mut BTreeMap<String, Vec<(u32, String)>>, file: &File<'_>, value: NodeId) {
+fn add(phases: &mut BTreeMap<String, Vec<(u32, String)>>, file: &File<'_>, value: NodeId, enough: usize) {
     let mut lines = Vec::new();
-    add_lines(&mut lines, file, value, 8);
+    add_lines(&mut lines, file, value, enough, 8);
     phases.entry(file.path_of(value)).or_default().extend(lines);
 }
 
-fn add_lines(lines: &mut Vec<(u32, String)>, file: &File<'_>, value: NodeId, far: u32) {
+fn add_lines(lines: &mut Vec<(u32, String)>, file: &File<'_>, value: NodeId, enough: usize, far: u32) {
     // Lines of its scripts as the shell has them; what stands around them, however it is laid out.
     let span = file.tree.span(value);
     let mut at = span.start;
@@ -103,6 +106,9 @@ fn add_lines(lines: &mut Vec<(u32, String)>, file: &File<'_>, value: NodeId, far
         add_code(lines, file, at, string.start);
         let mut start = string.start;
         for line in file.slice(string).split_inclusive('\n') {
+            if lines.len() >= enough {
+                return;
+            }
             let words = line.split_whitespace().collect::<Vec<_>>().join(" ");
             // Where the quotes stand says nothing.
             if !matches!(&*words, "" | "''" | "\"") {
@@ -113,7 +119,7 @@ fn add_lines(lines: &mut Vec<(u32, String)>, file: &File<'_>, value: NodeId, far
         at = string.end;
     }
     add_code(lines, file, at, span.end);
-    if far == 0 || lines.len() > 10_000 {
+    if far == 0 || lines.len() > 10_000 || lines.len() >= enough {
         return;
     }
     for id in file.subtree(value) {
@@ -122,7 +128,7 @@ fn add_lines(lines: &mut Vec<(u32, String)>, file: &File<'_>, value: NodeId, far
             && is_text(file, bound)
             && !span.contains(file.tree.span(bound))
         {
-            add_lines(lines, file, bound, far - 1);
+            add_lines(lines, file, bound, enough, far - 1);
         }
     }
 }
@@ -155,8 +161,8 @@ fn file(changed: &Changed<'_>, found: &mut Vec<Found>) {
     if !script || name.contains("setup-hook") || name.starts_with("update") || !changed.path.starts_with("pkgs/") {
         return;
     }
-    let new = changed.gained_lines();
-    if let Some((line, text)) = new.iter().find(|(_, text)| !text.trim().is_empty() && !text.trim_start().starts_with('#')) {
-        found.push(changed.at(*line, text.trim().chars().take(120).collect()));
+    let mut new = changed.gained_lines();
+    if let Some((line, text)) = new.find(|(_, text)| !text.trim().is_empty() && !text.trim_start().starts_with('#')) {
+        found.push(changed.at(line, text.trim().chars().take(120).collect()));
     }
 }

@@ -2,7 +2,7 @@
 
 use attestation::unit::FindingLevel;
 
-use crate::{syntax::tree::Kind, marks::{Marks, BindingSeen, ShellSeen}, Rule, rule::{Look}};
+use crate::{syntax::tree::Kind, marks::{Marks, BindingSeen, ShellSeen}, Rule, rule::{AtBindings, AtShell, Look}};
 
 pub(crate) static RULE: Rule = Rule {
     code: "nix-trust-root",
@@ -12,22 +12,24 @@ pub(crate) static RULE: Rule = Rule {
     example: "+  nix.settings.trusted-public-keys = [ \"cache.example.org-1:…\" ];",
     advice: "Ask whose key it is and who may sign with it; two people do.",
     look: Look {
-        binding: Some(binding),
-        shell: Some(shell),
+        binding: Some(AtBindings::named(&SETTINGS, binding)),
+        shell: Some(AtShell::with(&WORDS, shell)),
         ..Look::ELSEWHERE
     },
 };
 
-const SETTINGS: [&str; 28] = [
+const SETTINGS: [&str; 32] = [
     "substituters", "trusted-substituters", "extra-substituters", "extra-trusted-substituters", "trusted-public-keys", "extra-trusted-public-keys", "trusted-users", "extra-trusted-users",
     "allowed-users", "require-sigs", "accept-flake-config", "post-build-hook", "pre-build-hook", "diff-hook", "build-hook", "plugin-files", "sandbox-fallback", "sandbox-paths",
     "extra-sandbox-paths", "binaryCaches", "binaryCachePublicKeys", "trustedBinaryCaches", "trustedUsers", "requireSignedBinaryCaches", "useSandbox", "useChroot", "chrootDirs", "secret-key-files",
+    "sandbox", "builders", "allowed-uris", "filter-syscalls",
 ];
 
 fn binding<'a>(seen: &BindingSeen<'_, 'a>, marks: &mut Marks<'a>) {
     let file = seen.file;
-    let ours = SETTINGS.contains(&seen.name) || matches!(seen.name, "sandbox" | "builders" | "allowed-uris" | "filter-syscalls") && below_nix(seen);
-    if !ours || file.describes(seen.value) || is_option_set(seen) {
+    // Names that mean something else elsewhere.
+    let common = matches!(seen.name, "sandbox" | "builders" | "allowed-uris" | "filter-syscalls");
+    if common && !below_nix(seen) || file.describes(seen.value) || is_option_set(seen) {
         return;
     }
     let items = file.list_items(seen.value);
@@ -42,8 +44,7 @@ fn binding<'a>(seen: &BindingSeen<'_, 'a>, marks: &mut Marks<'a>) {
 }
 
 fn below_nix(seen: &BindingSeen<'_, '_>) -> bool {
-    let path = seen.file.path_of(seen.value);
-    path.split('.').any(|name| matches!(name, "nix" | "nixConfig"))
+    seen.file.names_around(seen.value).flat_map(|names| names.split('.')).any(|name| matches!(name, "nix" | "nixConfig"))
 }
 
 /// The declaration of the option: only what is its default trusts anybody, and that is bound to `default`.
@@ -55,9 +56,10 @@ fn is_option_set(seen: &BindingSeen<'_, '_>) -> bool {
     option && !matches!(seen.file.attribute(argument, "default"), crate::resolve::Attribute::Is(_))
 }
 
+const WORDS: [&str; 5] = ["trusted-public-keys", "trusted-substituters", "binary-cache-public-keys", "--option substituters", "trusted-users"];
+
 fn shell<'a>(seen: &ShellSeen<'_, 'a>, marks: &mut Marks<'a>) {
-    const WORDS: [&str; 5] = ["trusted-public-keys", "trusted-substituters", "binary-cache-public-keys", "--option substituters", "trusted-users"];
-    if !WORDS.iter().any(|word| seen.text.contains(word)) || seen.text.len() < 20 {
+    if seen.text.len() < 20 {
         return;
     }
     for (at, line) in seen.lines() {

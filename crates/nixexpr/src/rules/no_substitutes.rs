@@ -2,7 +2,7 @@
 
 use attestation::unit::FindingLevel;
 
-use crate::{marks::{Marks, BindingSeen}, Rule, rule::{Look}};
+use crate::{marks::{Marks, BindingSeen}, Rule, rule::{AtBindings, Look}};
 
 pub(crate) static RULE: Rule = Rule {
     code: "no-substitutes",
@@ -12,7 +12,7 @@ pub(crate) static RULE: Rule = Rule {
     example: "+  allowSubstitutes = false;",
     advice: "Ask why. Trivial builders have a reason (it is slower to ask); packages have none.",
     look: Look {
-        binding: Some(binding),
+        binding: Some(AtBindings::named(&["allowSubstitutes", "preferLocalBuild"], binding)),
         ..Look::ELSEWHERE
     },
 };

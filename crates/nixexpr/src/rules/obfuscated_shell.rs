@@ -1,8 +1,11 @@
 //! `obfuscated-shell`
 
+use std::sync::LazyLock;
+
+use aho_corasick::{AhoCorasick, MatchKind};
 use attestation::unit::FindingLevel;
 
-use crate::{compare::Changed, marks::{Marks, ShellSeen}, Rule, rule::{Look, Found}};
+use crate::{compare::{Changed, lines}, marks::{Marks, ShellSeen}, Rule, rule::{AtShell, Found, Look}};
 
 pub(crate) static RULE: Rule = Rule {
     code: "obfuscated-shell",
@@ -12,16 +15,16 @@ pub(crate) static RULE: Rule = Rule {
     example: "+  postInstall = \"echo Y3VybA== | base64 -d | sh\";",
     advice: "Decode it yourself, elsewhere. Ask for it to be written in plain words.",
     look: Look {
-        shell: Some(shell),
+        shell: Some(AtShell { words: &SUSPICIOUS, long: LONG_RUN, hook: shell }),
         file: Some(file),
         ..Look::ELSEWHERE
     },
 };
 
+/// Texts without any of these, unless they are long, are not looked at.
+const SUSPICIOUS: [&str; 14] = ["base64", "eval", "xxd", "uudecode", "\\x", "\\0", "IFS", "openssl", "fromhex", "rev", "tr ", "''", "'\"'", "\\\""];
+
 fn shell<'a>(seen: &ShellSeen<'_, 'a>, marks: &mut Marks<'a>) {
-    if !suspicious(seen.text) {
-        return;
-    }
     for (at, line) in seen.lines() {
         if let Some(why) = obfuscated(line)
             && !seen.file.describes(seen.node)
@@ -38,7 +41,11 @@ fn file(changed: &Changed<'_>, found: &mut Vec<Found>) {
         return;
     }
     let script = changed.path.ends_with(".sh") || changed.path.ends_with(".bash") || changed.new.is_some_and(|new| new.bytes.starts_with(b"#!"));
-    for (line, text) in changed.gained_lines() {
+    let suspects = changed.new.map(|new| suspects(new.bytes)).unwrap_or_default();
+    if suspects.is_empty() {
+        return;
+    }
+    for (line, text) in changed.gained_lines().filter(|(line, _)| suspects.binary_search(line).is_ok()) {
         if let Some(why) = obfuscated(text)
             && (script || why != EVAL)
             && (script || why != LONG)
@@ -49,30 +56,53 @@ fn file(changed: &Changed<'_>, found: &mut Vec<Found>) {
 }
 
 /// A quick look: nearly all text has none of it.
-fn suspicious(text: &str) -> bool {
-    text.contains("base64")
-        || text.contains("eval")
-        || text.contains("xxd")
-        || text.contains("uudecode")
-        || text.contains("\\x")
-        || text.contains("\\0")
-        || text.contains("IFS")
-        || text.contains("openssl")
-        || text.contains("fromhex")
-        || text.contains("rev")
-        || text.contains("tr ")
-        || text.contains("''")
-        || text.contains("'\"'")
-        || text.contains("\\\"")
-        || text.len() >= LONG_RUN
-}
-
 const EVAL: &str = "eval";
 const LONG: &str = "a long run of digits";
 const LONG_RUN: usize = 120;
 
 /// Why a line of shell hides something, if it does.
+/// [`hidden`] says nothing of a line that is short, has none of these, and fewer backslashes than it counts.
+static WORDS: LazyLock<AhoCorasick> = LazyLock::new(|| {
+    let words = [
+        "base64", "openssl", "basenc", "base32", "xxd", "uudecode", "fromhex", "b64decode", "eval", "IFS", "''", "\"\"", "| sh", "|sh", "| bash", "|bash", "| ${stdenv.shell}", "rev",
+    ];
+    AhoCorasick::builder().match_kind(MatchKind::LeftmostFirst).build(words).expect("a few short words")
+});
+
+fn has_backslashes(line: &[u8]) -> bool {
+    memchr::memchr_iter(b'\\', line).nth(2).is_some()
+}
+
+/// The numbers of the lines of which [`hidden`] may say something. Most files have few: they are found by going through
+/// the file once, and not line by line.
+fn suspects(bytes: &[u8]) -> Vec<u64> {
+    let mut words = WORDS.find_iter(bytes).map(|word| word.start()).peekable();
+    let backslashes = has_backslashes(bytes);
+    let mut suspects = Vec::new();
+    let mut end = 0;
+    for (number, line) in (1..).zip(lines(bytes)) {
+        end += line.len() + 1;
+        // No word has a newline, so each is within a line; of two that overlap, both are within one.
+        let mut says = false;
+        while words.next_if(|at| *at < end).is_some() {
+            says = true;
+        }
+        if says || line.len() >= LONG_RUN || backslashes && has_backslashes(line) {
+            suspects.push(number);
+        }
+    }
+    suspects
+}
+
 fn obfuscated(line: &str) -> Option<&'static str> {
+    if line.len() < LONG_RUN && !WORDS.is_match(line) && !has_backslashes(line.as_bytes()) {
+        return None;
+    }
+    hidden(line)
+}
+
+/// The same, of a line that has what it takes.
+fn hidden(line: &str) -> Option<&'static str> {
     // In an indented string, three quotes are two.
     let line = line.trim().replace("'''", "''").replace("''$", "$");
     let line = line.as_str();
@@ -82,7 +112,8 @@ fn obfuscated(line: &str) -> Option<&'static str> {
     let words: Vec<&str> = line.split(|c: char| c.is_whitespace() || matches!(c, ';' | '|' | '&' | '(' | ')' | '`')).filter(|word| !word.is_empty()).collect();
     let after = |name: &str, options: &[&str]| {
         words.iter().enumerate().any(|(at, word)| {
-            word.rsplit('/').next() == Some(name) && words[at + 1..].iter().take(4).any(|option| options.iter().any(|wanted| option.starts_with(wanted)))
+            let named = word.strip_suffix(name).is_some_and(|directory| directory.is_empty() || directory.ends_with('/'));
+            named && words[at + 1..].iter().take(4).any(|option| options.iter().any(|wanted| option.starts_with(wanted)))
         })
     };
     if after("base64", &["-d", "-D", "--d", "-id", "-di"]) || after("openssl", &["base64", "enc"]) || after("basenc", &["-d", "--d"]) || after("base32", &["-d", "--d"]) {
@@ -143,4 +174,49 @@ fn longest_run(line: &str) -> bool {
         part.len() >= LONG_RUN && part.bytes().filter(u8::is_ascii_digit).count() * 12 >= part.len() && !part.contains("/nix/store") && !part.contains("//")
     };
     line.len() >= LONG_RUN && line.split(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '+' | '/' | '='))).any(run)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_line_that_hides_something_is_passed_over() {
+        let long = format!("x = {}", "0123456789abcdef".repeat(9));
+        let lines = [
+            "echo Y3VybA== | base64 -d",
+            "openssl enc -d",
+            "basenc --d x",
+            "/usr/bin/base32 -d",
+            "xxd -r -p",
+            "uudecode x",
+            "bytes.fromhex(x)",
+            "base64.b64decode(x)",
+            "eval $x",
+            "cat${IFS}x",
+            "cat$IFS/x",
+            "cat''$IFS/x",
+            "\\x63\\x75\\x72\\x6c",
+            "\\143\\165\\162\\154",
+            "c''u''r''l",
+            "c\"\"u\"\"r\"\"l",
+            "c'''u'''r'''l",
+            "\\c\\u\\l",
+            "tr a-z n-za-m | sh",
+            "rev x |sh",
+            "gunzip x | bash",
+            "curl x |bash",
+            "wget x | ${stdenv.shell}",
+            "wget x | ''${stdenv.shell}",
+            "x=$(echo lruc | rev)",
+            &long,
+        ];
+        for line in lines {
+            assert!(hidden(line).is_some(), "{line}");
+            assert_eq!(obfuscated(line), hidden(line), "{line}");
+            assert_eq!(suspects(format!("first\n{line}\nlast").as_bytes()), [2], "{line}");
+        }
+        assert!(suspects(b"all\nis\nwell").is_empty());
+        assert_eq!(suspects(lines.join("\n").as_bytes()).len(), lines.len());
+    }
 }

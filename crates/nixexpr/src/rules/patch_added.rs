@@ -2,7 +2,7 @@
 
 use attestation::unit::FindingLevel;
 
-use crate::{File, compare::Changed, resolve::Attribute, syntax::tree::{Kind, NodeId}, marks::{Marks, BindingSeen}, Rule, rule::{Look, Found}};
+use crate::{File, compare::Changed, resolve::Attribute, syntax::tree::{Kind, NodeId}, marks::{Marks, BindingSeen}, Rule, rule::{AtBindings, Found, Look}};
 
 pub(crate) static RULE: Rule = Rule {
     code: "patch-added",
@@ -12,16 +12,13 @@ pub(crate) static RULE: Rule = Rule {
     example: "+    (fetchpatch { url = \"https://github.com/o/r/pull/7.patch\"; … })",
     advice: "Read the patch. Ask whether upstream took it, and for an address by commit.",
     look: Look {
-        binding: Some(binding),
+        binding: Some(AtBindings::named(&["patches", "extraPatches", "prePatches", "postPatches", "kernelPatches", "cargoPatches", "pnpmPatches", "patch"], binding)),
         file: Some(file),
         ..Look::ELSEWHERE
     },
 };
 
 fn binding<'a>(seen: &BindingSeen<'_, 'a>, marks: &mut Marks<'a>) {
-    if !matches!(seen.name, "patches" | "extraPatches" | "prePatches" | "postPatches" | "kernelPatches" | "cargoPatches" | "pnpmPatches") && seen.name != "patch" {
-        return;
-    }
     let file = seen.file;
     if file.describes(seen.value) {
         return;

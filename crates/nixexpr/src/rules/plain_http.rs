@@ -2,7 +2,7 @@
 
 use attestation::unit::FindingLevel;
 
-use crate::{File, names, syntax::tree::{Kind, NodeId, Part}, marks::{Marks, BindingSeen, CallSeen, ShellSeen}, Rule, rule::{Look}};
+use crate::{File, names, syntax::tree::{Kind, NodeId, Part}, marks::{Marks, BindingSeen, CallSeen, ShellSeen}, Rule, rule::{AtBindings, AtShell, Look}};
 
 pub(crate) static RULE: Rule = Rule {
     code: "plain-http",
@@ -13,8 +13,8 @@ pub(crate) static RULE: Rule = Rule {
     advice: "Ask for https. A hash protects this fetch, not the person who computes the next one.",
     look: Look {
         call: Some(call),
-        binding: Some(binding),
-        shell: Some(shell),
+        binding: Some(AtBindings::named(&["url", "urls", "mirror", "mirrors", "baseUrl", "baseurl", "src_url", "srcUrl", "downloadUrl"], binding)),
+        shell: Some(AtShell::with(&WORDS, shell)),
         ..Look::ELSEWHERE
     },
 };
@@ -26,7 +26,7 @@ fn call<'a>(seen: &CallSeen<'_, 'a>, marks: &mut Marks<'a>) {
 }
 
 fn binding<'a>(seen: &BindingSeen<'_, 'a>, marks: &mut Marks<'a>) {
-    if matches!(seen.name, "url" | "urls" | "mirror" | "mirrors" | "baseUrl" | "baseurl" | "src_url" | "srcUrl" | "downloadUrl") && !seen.file.describes(seen.value) {
+    if !seen.file.describes(seen.value) {
         look_at(seen.file, seen.value, marks);
     }
 }
@@ -71,11 +71,9 @@ fn plain_host(text: &str) -> Option<String> {
     Some(format!("{scheme}://{host}").to_ascii_lowercase())
 }
 
+const WORDS: [&str; 5] = ["--insecure", "--no-check-certificate", "curl ", "http://", "ftp://"];
+
 fn shell<'a>(seen: &ShellSeen<'_, 'a>, marks: &mut Marks<'a>) {
-    const WORDS: [&str; 5] = ["--insecure", "--no-check-certificate", "curl ", "http://", "ftp://"];
-    if !WORDS.iter().any(|word| seen.text.contains(word)) {
-        return;
-    }
     for (at, line) in seen.lines() {
         let fetches = line.contains("curl") || line.contains("wget") || line.contains("git clone");
         let unchecked = line.contains("--insecure") || line.contains("--no-check-certificate") || ignores_certificates(line);

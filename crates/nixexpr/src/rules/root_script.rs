@@ -2,7 +2,7 @@
 
 use attestation::unit::FindingLevel;
 
-use crate::{File, paths, syntax::tree::{BindingId, Bound, Kind}, marks::{Marks, BindingSeen}, Rule, rule::{Look}};
+use crate::{File, paths, syntax::tree::{BindingId, Bound, Kind}, marks::{Marks, BindingSeen}, Rule, rule::{AtBindings, Look}};
 
 pub(crate) static RULE: Rule = Rule {
     code: "root-script",
@@ -12,10 +12,17 @@ pub(crate) static RULE: Rule = Rule {
     example: "+  system.activationScripts.x = \"curl … | sh\";",
     advice: "Read it as a program that root runs.",
     look: Look {
-        binding: Some(binding),
+        binding: Some(AtBindings { names: NAMES, all_of: Some(may_activate), hook: binding }),
         ..Look::ELSEWHERE
     },
 };
+
+const NAMES: &[&str] = &["preStart", "ExecStartPre", "ExecStartPost", "postStart", "activationScripts", "userActivationScripts", "activation"];
+
+/// Whether what is in a set of activation scripts is in the file: then its name can be any.
+fn may_activate(file: &File<'_>) -> bool {
+    paths::is_module(file.path()) && (file.says("ctivationScripts") || file.says("activation"))
+}
 
 fn binding<'a>(seen: &BindingSeen<'_, 'a>, marks: &mut Marks<'a>) {
     let file = seen.file;
@@ -27,12 +34,9 @@ fn binding<'a>(seen: &BindingSeen<'_, 'a>, marks: &mut Marks<'a>) {
         "preStart" | "ExecStartPre" | "ExecStartPost" | "postStart" => is_root_service(file, seen, &path()),
         "activationScripts" | "userActivationScripts" | "activation" => !matches!(file.tree.kind(seen.value), Kind::Set { .. }),
         _ => {
-            let text = file.text();
-            (text.contains("ctivationScripts") || text.contains("activation")) && {
-                let path = path();
-                let within = path.contains("activationScripts.") || path.contains("userActivationScripts.") || path.contains("home.activation.");
-                within && !matches!(file.tree.kind(seen.value), Kind::Set { .. }) && seen.name != "deps"
-            }
+            let path = path();
+            let within = path.contains("activationScripts.") || path.contains("userActivationScripts.") || path.contains("home.activation.");
+            within && !matches!(file.tree.kind(seen.value), Kind::Set { .. }) && seen.name != "deps"
         }
     };
     if script {

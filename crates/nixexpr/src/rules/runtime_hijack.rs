@@ -2,7 +2,7 @@
 
 use attestation::unit::FindingLevel;
 
-use crate::{paths, marks::{Marks, BindingSeen, ShellSeen}, Rule, rule::{Look}};
+use crate::{paths, marks::{Marks, BindingSeen, ShellSeen}, Rule, rule::{AtBindings, AtShell, Look}};
 
 pub(crate) static RULE: Rule = Rule {
     code: "runtime-hijack",
@@ -12,18 +12,17 @@ pub(crate) static RULE: Rule = Rule {
     example: "+    wrapProgram $out/bin/x --prefix PATH : /tmp/bin",
     advice: "Ask for `--suffix`, an absolute store path, or a patched rpath.",
     look: Look {
-        shell: Some(shell),
-        binding: Some(binding),
+        shell: Some(AtShell::with(&WORDS, shell)),
+        binding: Some(AtBindings::named(&VARIABLES, binding)),
         ..Look::ELSEWHERE
     },
 };
 
 const VARIABLES: [&str; 5] = ["LD_PRELOAD", "LD_LIBRARY_PATH", "LD_AUDIT", "DYLD_INSERT_LIBRARIES", "DYLD_LIBRARY_PATH"];
 
+const WORDS: [&str; 6] = ["LD_PRELOAD", "LD_LIBRARY_PATH", "LD_AUDIT", "DYLD_INSERT_LIBRARIES", "DYLD_LIBRARY_PATH", "PATH"];
+
 fn shell<'a>(seen: &ShellSeen<'_, 'a>, marks: &mut Marks<'a>) {
-    if !VARIABLES.iter().any(|name| seen.text.contains(name)) && !seen.text.contains("PATH") {
-        return;
-    }
     for (at, line) in seen.lines() {
         if line.starts_with('#') {
             continue;
@@ -49,7 +48,7 @@ fn writable(line: &str) -> bool {
 }
 
 fn binding<'a>(seen: &BindingSeen<'_, 'a>, marks: &mut Marks<'a>) {
-    if VARIABLES.contains(&seen.name) && paths::is_module(seen.file.path()) && seen.file.text_of(seen.value).as_deref() != Some("") && !seen.file.describes(seen.value) {
+    if paths::is_module(seen.file.path()) && seen.file.text_of(seen.value).as_deref() != Some("") && !seen.file.describes(seen.value) {
         let text = seen.file.words(seen.value);
         marks.add_binding(&RULE, seen, &text);
     }

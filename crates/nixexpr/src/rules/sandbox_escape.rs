@@ -2,7 +2,7 @@
 
 use attestation::unit::FindingLevel;
 
-use crate::{marks::{Marks, BindingSeen}, Rule, rule::{Look}};
+use crate::{marks::{Marks, BindingSeen}, Rule, rule::{AtBindings, Look}};
 
 pub(crate) static RULE: Rule = Rule {
     code: "sandbox-escape",
@@ -12,14 +12,13 @@ pub(crate) static RULE: Rule = Rule {
     example: "+  __noChroot = true;",
     advice: "Refuse it. Nothing that is distributed needs it.",
     look: Look {
-        binding: Some(binding),
+        binding: Some(AtBindings::named(&["__noChroot", "__impure", "__impureHostDeps", "__propagatedImpureHostDeps", "__sandboxProfile", "sandboxProfile", "propagatedSandboxProfile"], binding)),
         ..Look::ELSEWHERE
     },
 };
 
 fn binding<'a>(seen: &BindingSeen<'_, 'a>, marks: &mut Marks<'a>) {
-    let escapes = matches!(seen.name, "__noChroot" | "__impure" | "__impureHostDeps" | "__propagatedImpureHostDeps" | "__sandboxProfile" | "sandboxProfile" | "propagatedSandboxProfile");
-    if escapes && !seen.file.is_false(seen.value) {
+    if !seen.file.is_false(seen.value) {
         let text = seen.file.words(seen.value);
         marks.add_binding(&RULE, seen, &text);
     }

@@ -2,7 +2,7 @@
 
 use attestation::unit::FindingLevel;
 
-use crate::{marks::{Marks, BindingSeen}, Rule, rule::{Look}};
+use crate::{marks::{Marks, BindingSeen}, Rule, rule::{AtBindings, Look}};
 
 pub(crate) static RULE: Rule = Rule {
     code: "service-softened",
@@ -12,7 +12,7 @@ pub(crate) static RULE: Rule = Rule {
     example: "-      serviceConfig.PrivateTmp = true;",
     advice: "Ask what breaks with it, and whether a narrower exception would do.",
     look: Look {
-        binding: Some(binding),
+        binding: Some(AtBindings::named(&HARDENING, binding)),
         ..Look::ELSEWHERE
     },
 };
@@ -25,7 +25,7 @@ const HARDENING: [&str; 40] = [
 ];
 
 fn binding<'a>(seen: &BindingSeen<'_, 'a>, marks: &mut Marks<'a>) {
-    if !HARDENING.contains(&seen.name) || seen.file.is_false(seen.value) || seen.file.describes(seen.value) {
+    if seen.file.is_false(seen.value) || seen.file.describes(seen.value) {
         return;
     }
     let text = seen.file.words(seen.value);

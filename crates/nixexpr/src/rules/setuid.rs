@@ -2,7 +2,7 @@
 
 use attestation::unit::FindingLevel;
 
-use crate::{File, paths, syntax::tree::{Kind, NodeId}, marks::{Marks, BindingSeen, ShellSeen}, Rule, rule::{Look}};
+use crate::{File, paths, syntax::tree::{Kind, NodeId}, marks::{Marks, BindingSeen, ShellSeen}, Rule, rule::{AtBindings, AtShell, Look}};
 
 pub(crate) static RULE: Rule = Rule {
     code: "setuid",
@@ -12,8 +12,8 @@ pub(crate) static RULE: Rule = Rule {
     example: "+  security.wrappers.x = { source = \"${pkgs.x}/bin/x\"; setuid = true; owner = \"root\"; group = \"root\"; };",
     advice: "Ask why the program needs them, and read how it drops them; two people do.",
     look: Look {
-        binding: Some(binding),
-        shell: Some(shell),
+        binding: Some(AtBindings { names: &["setuidPrograms", "setuidOwners", "setuid", "setgid", "capabilities", "AmbientCapabilities"], all_of: Some(may_wrap), hook: binding }),
+        shell: Some(AtShell::with(&["chmod", "setcap", "install "], shell)),
         ..Look::ELSEWHERE
     },
 };
@@ -43,10 +43,15 @@ fn binding<'a>(seen: &BindingSeen<'_, 'a>, marks: &mut Marks<'a>) {
     }
 }
 
+/// Whether a wrapper is in the file: then its name can be any.
+fn may_wrap(file: &File<'_>) -> bool {
+    paths::is_module(file.path()) && file.says("wrappers")
+}
+
 /// Below `security.wrappers`, whatever it is.
 fn is_wrapper(seen: &BindingSeen<'_, '_>) -> bool {
     let file = seen.file;
-    if !paths::is_module(file.path()) || !file.text().contains("wrappers") {
+    if !paths::is_module(file.path()) {
         return false;
     }
     let path = file.path_of(seen.value);
@@ -62,9 +67,6 @@ fn is_option(file: &File<'_>, value: NodeId) -> bool {
 }
 
 fn shell<'a>(seen: &ShellSeen<'_, 'a>, marks: &mut Marks<'a>) {
-    if !seen.text.contains("chmod") && !seen.text.contains("setcap") && !seen.text.contains("install ") {
-        return;
-    }
     for (at, line) in seen.lines() {
         let gives = line.contains("setcap ") || (line.contains("chmod ") || line.contains("install ") && line.contains("-m")) && line.split_whitespace().any(is_setuid_mode);
         if gives && !line.starts_with('#') && !seen.file.describes(seen.node) {

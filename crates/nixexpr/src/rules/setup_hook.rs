@@ -2,7 +2,7 @@
 
 use attestation::unit::FindingLevel;
 
-use crate::{compare::Changed, marks::{Marks, BindingSeen}, Rule, rule::{Look, Found}};
+use crate::{compare::Changed, marks::{Marks, BindingSeen}, Rule, rule::{AtBindings, Found, Look}};
 
 pub(crate) static RULE: Rule = Rule {
     code: "setup-hook",
@@ -12,11 +12,16 @@ pub(crate) static RULE: Rule = Rule {
     example: "+  setupHook = ./setup-hook.sh;",
     advice: "Read it with all its dependents in mind; two people do.",
     look: Look {
-        binding: Some(binding),
+        binding: Some(AtBindings::named(NAMES, binding)),
         file: Some(file),
         ..Look::ELSEWHERE
     },
 };
+
+const NAMES: &[&str] = &[
+    "setupHook", "setupHooks", "propagatedBuildInputs", "propagatedNativeBuildInputs", "propagatedUserEnvPkgs", "propagatedHostDeps", "depsBuildBuildPropagated", "depsTargetTargetPropagated",
+    "depsHostHostPropagated", "depsBuildTargetPropagated", "depsBuildHostPropagated", "depsHostTargetPropagated",
+];
 
 fn binding<'a>(seen: &BindingSeen<'_, 'a>, marks: &mut Marks<'a>) {
     match seen.name {
@@ -24,8 +29,7 @@ fn binding<'a>(seen: &BindingSeen<'_, 'a>, marks: &mut Marks<'a>) {
             let text = seen.file.words(seen.value);
             marks.add_binding(&RULE, seen, &text);
         }
-        "propagatedBuildInputs" | "propagatedNativeBuildInputs" | "propagatedUserEnvPkgs" | "propagatedHostDeps" | "depsBuildBuildPropagated" | "depsTargetTargetPropagated"
-        | "depsHostHostPropagated" | "depsBuildTargetPropagated" | "depsBuildHostPropagated" | "depsHostTargetPropagated" => {
+        _ => {
             let items = seen.file.list_items(seen.value);
             for item in &items {
                 let text = seen.file.words(*item);
@@ -36,7 +40,6 @@ fn binding<'a>(seen: &BindingSeen<'_, 'a>, marks: &mut Marks<'a>) {
                 marks.add_binding(&RULE, seen, &text);
             }
         }
-        _ => {}
     }
 }
 

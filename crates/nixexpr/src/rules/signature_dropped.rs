@@ -2,7 +2,7 @@
 
 use attestation::unit::FindingLevel;
 
-use crate::{marks::{BindingSeen, Marks, ShellSeen, line_at}, Rule, rule::{Look}};
+use crate::{marks::{BindingSeen, Marks, ShellSeen, line_at}, Rule, rule::{AtBindings, AtShell, Look}};
 
 pub(crate) static RULE: Rule = Rule {
     code: "signature-dropped",
@@ -12,24 +12,20 @@ pub(crate) static RULE: Rule = Rule {
     example: "-    gpgv --keyring ${./key.gpg} $src.asc $src",
     advice: "Ask why, and compare the old key's fingerprint with the one upstream publishes in a second place.",
     look: Look {
-        binding: Some(binding),
-        shell: Some(shell),
+        binding: Some(AtBindings::named(&["validPgpKeys", "pgpKeys", "signingKey", "signingKeys", "minisignKey", "gpgKey", "publicKey", "pgpKeyUrl", "signature", "signatureUrl"], binding)),
+        shell: Some(AtShell::with(&WORDS, shell)),
         ..Look::ELSEWHERE
     },
 };
 
 fn binding<'a>(seen: &BindingSeen<'_, 'a>, marks: &mut Marks<'a>) {
-    if matches!(seen.name, "validPgpKeys" | "pgpKeys" | "signingKey" | "signingKeys" | "minisignKey" | "gpgKey" | "publicKey" | "pgpKeyUrl" | "signature" | "signatureUrl") {
-        let text = seen.file.words(seen.value);
-        marks.protect(&RULE, seen.file, seen.value, &text);
-    }
+    let text = seen.file.words(seen.value);
+    marks.protect(&RULE, seen.file, seen.value, &text);
 }
 
+const WORDS: [&str; 7] = ["gpgv", "gpg --verify", "minisign -V", "signify -V", "cosign verify", "openssl dgst -verify", "sq verify"];
+
 fn shell<'a>(seen: &ShellSeen<'_, 'a>, marks: &mut Marks<'a>) {
-    const WORDS: [&str; 7] = ["gpgv", "gpg --verify", "minisign -V", "signify -V", "cosign verify", "openssl dgst -verify", "sq verify"];
-    if !WORDS.iter().any(|word| seen.text.contains(word)) {
-        return;
-    }
     for (at, line) in seen.lines() {
         if WORDS.iter().any(|word| line.contains(word)) {
             marks.protect_at(&RULE, seen.file, seen.node, at, line_at(seen.file, at));

@@ -2,7 +2,7 @@
 
 use attestation::unit::FindingLevel;
 
-use crate::{File, resolve::{Attribute, Binder}, syntax::tree::{Kind, NodeId}, marks::{Marks, NameSeen}, Rule, rule::{Look}};
+use crate::{File, resolve::{Attribute, Binder}, syntax::tree::{Kind, NodeId}, marks::{Marks, NameSeen}, Rule, rule::{AtNames, Look}};
 
 pub(crate) static RULE: Rule = Rule {
     code: "unpinned-fetch",
@@ -12,7 +12,7 @@ pub(crate) static RULE: Rule = Rule {
     example: "+  nixpkgs = import (builtins.fetchTarball \"https://example.org/x.tar.gz\") { };",
     advice: "Ask for a hash (`sha256`, `narHash`) or a full revision.",
     look: Look {
-        name: Some(name),
+        name: Some(AtNames { names: &["fetchTarball", "fetchGit", "fetchTree", "fetchMercurial", "fetchurl"], search_paths: false, hook: name }),
         ..Look::ELSEWHERE
     },
 };

@@ -2,7 +2,7 @@
 
 use attestation::unit::FindingLevel;
 
-use crate::{compare::Changed, marks::{Marks, BindingSeen}, Rule, rule::{Look, Found}};
+use crate::{compare::Changed, marks::{Marks, BindingSeen}, Rule, rule::{AtBindings, Found, Look}};
 
 pub(crate) static RULE: Rule = Rule {
     code: "update-script",
@@ -12,14 +12,14 @@ pub(crate) static RULE: Rule = Rule {
     example: "-  passthru.updateScript = nix-update-script { };\n+  passthru.updateScript = ./update.sh;",
     advice: "Read it as a program that runs beside the token of a bot.",
     look: Look {
-        binding: Some(binding),
+        binding: Some(AtBindings::named(&["updateScript"], binding)),
         file: Some(file),
         ..Look::ELSEWHERE
     },
 };
 
 fn binding<'a>(seen: &BindingSeen<'_, 'a>, marks: &mut Marks<'a>) {
-    if seen.name == "updateScript" && !seen.file.is_null(seen.value) {
+    if !seen.file.is_null(seen.value) {
         let text = seen.file.words(seen.value);
         marks.add_binding(&RULE, seen, &text);
     }

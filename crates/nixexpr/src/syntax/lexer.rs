@@ -83,8 +83,8 @@ pub(crate) fn tokens(text: &str) -> Result<Vec<(Token, Span)>, SyntaxError> {
 #[derive(Default)]
 struct Run {
     end: usize,
-    /// Before this, a token may begin whose characters up to a `:` make the scheme of a URI.
-    scheme_from: usize,
+    /// From here on, a token may begin whose characters up to a `:` make the scheme of a URI; asked only where that follows.
+    scheme_from: Option<usize>,
 }
 
 struct Lexer<'a> {
@@ -95,39 +95,81 @@ struct Lexer<'a> {
     run: Run,
 }
 
-const fn is_path_char(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-' | b'+')
+const PATH: u8 = 1;
+const SCHEME: u8 = 2;
+const URI: u8 = 4;
+const IDENT: u8 = 8;
+const WORD: u8 = 16;
+
+/// Of what each byte can be a part. Every byte of a file is asked for this, most of them twice.
+static CLASSES: [u8; 256] = {
+    let mut classes = [0; 256];
+    let mut byte = 0_u8;
+    loop {
+        let alphanumeric = byte.is_ascii_alphanumeric();
+        let mut class = 0;
+        if alphanumeric || matches!(byte, b'.' | b'_' | b'-' | b'+') {
+            class |= PATH;
+        }
+        if alphanumeric || matches!(byte, b'.' | b'-' | b'+') {
+            class |= SCHEME;
+        }
+        if alphanumeric
+            || matches!(
+                byte,
+                b'%' | b'/'
+                    | b'?'
+                    | b':'
+                    | b'@'
+                    | b'&'
+                    | b'='
+                    | b'+'
+                    | b'$'
+                    | b','
+                    | b'-'
+                    | b'_'
+                    | b'.'
+                    | b'!'
+                    | b'~'
+                    | b'*'
+                    | b'\''
+            )
+        {
+            class |= URI;
+        }
+        if alphanumeric || matches!(byte, b'_' | b'-' | b'\'') {
+            class |= IDENT;
+        }
+        if alphanumeric || matches!(byte, b'_' | b'-') {
+            class |= WORD;
+        }
+        classes[byte as usize] = class;
+        if byte == u8::MAX {
+            break classes;
+        }
+        byte += 1;
+    }
+};
+
+fn is_path_char(byte: u8) -> bool {
+    CLASSES[usize::from(byte)] & PATH != 0
 }
 
-const fn is_scheme_char(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'+')
+fn is_scheme_char(byte: u8) -> bool {
+    CLASSES[usize::from(byte)] & SCHEME != 0
 }
 
-const fn is_uri_char(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric()
-        || matches!(
-            byte,
-            b'%' | b'/'
-                | b'?'
-                | b':'
-                | b'@'
-                | b'&'
-                | b'='
-                | b'+'
-                | b'$'
-                | b','
-                | b'-'
-                | b'_'
-                | b'.'
-                | b'!'
-                | b'~'
-                | b'*'
-                | b'\''
-        )
+fn is_uri_char(byte: u8) -> bool {
+    CLASSES[usize::from(byte)] & URI != 0
 }
 
-const fn is_ident_char(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'\'')
+fn is_ident_char(byte: u8) -> bool {
+    CLASSES[usize::from(byte)] & IDENT != 0
+}
+
+/// What a name and a path have in common.
+fn is_word_char(byte: u8) -> bool {
+    CLASSES[usize::from(byte)] & WORD != 0
 }
 
 impl Lexer<'_> {
@@ -144,10 +186,15 @@ impl Lexer<'_> {
         Err(SyntaxError { at: self.at, what })
     }
 
-    fn take(&mut self, is: fn(u8) -> bool) {
-        while self.bytes.get(self.at).is_some_and(|byte| is(*byte)) {
-            self.at += 1;
-        }
+    fn take(&mut self, is: impl Fn(u8) -> bool) {
+        let rest = self.bytes.get(self.at..).unwrap_or_default();
+        self.at += rest.iter().position(|byte| !is(*byte)).unwrap_or(rest.len());
+    }
+
+    /// Goes to the next byte that `find` finds in what is left, else to the end.
+    fn go_to(&mut self, find: impl Fn(&[u8]) -> Option<usize>) {
+        let rest = self.bytes.get(self.at..).unwrap_or_default();
+        self.at += find(rest).unwrap_or(rest.len());
     }
 
     fn all(&mut self) -> Result<(), SyntaxError> {
@@ -175,13 +222,13 @@ impl Lexer<'_> {
     fn skip_trivia(&mut self) -> Result<(), SyntaxError> {
         loop {
             match (self.byte(0), self.byte(1)) {
-                (b' ' | b'\t' | b'\r' | b'\n', _) => self.at += 1,
+                (b' ' | b'\t' | b'\r' | b'\n', _) => self.take(|byte| matches!(byte, b' ' | b'\t' | b'\r' | b'\n')),
                 // A lone carriage return ends a comment, which other readers of Nix do not know.
-                (b'#', _) => self.take(|byte| !matches!(byte, b'\r' | b'\n')),
+                (b'#', _) => self.go_to(|rest| memchr::memchr2(b'\r', b'\n', rest)),
                 (b'/', b'*') => {
                     self.at += 2;
                     loop {
-                        self.take(|byte| byte != b'*');
+                        self.go_to(|rest| memchr::memchr(b'*', rest));
                         if self.at >= self.bytes.len() {
                             return self.error("a comment that does not end");
                         }
@@ -199,6 +246,9 @@ impl Lexer<'_> {
 
     fn code(&mut self) -> Result<(), SyntaxError> {
         let (start, first) = (self.at, self.byte(0));
+        if (first.is_ascii_alphabetic() || first == b'_') && self.plain_word() {
+            return Ok(());
+        }
         if (is_path_char(first) || first == b'/') && self.path_or_uri() {
             return Ok(());
         }
@@ -233,6 +283,19 @@ impl Lexer<'_> {
             _ => return self.operator(first),
         }
         Ok(())
+    }
+
+    /// A name, if what comes after it can make it nothing else: what most tokens are.
+    fn plain_word(&mut self) -> bool {
+        let start = self.at;
+        let rest = &self.bytes[start..];
+        let length = rest.iter().position(|byte| !is_word_char(*byte)).unwrap_or(rest.len());
+        if matches!(rest.get(length), Some(b'.' | b'+' | b'/' | b':' | b'\'')) {
+            return false;
+        }
+        self.at += length;
+        self.push(keyword(&rest[..length]), start);
+        true
     }
 
     fn sign(&mut self, length: usize, token: Token) {
@@ -304,10 +367,9 @@ impl Lexer<'_> {
         if start >= self.run.end {
             let rest = &self.bytes[start..];
             let length = rest.iter().position(|byte| !is_path_char(*byte)).unwrap_or(rest.len());
-            let scheme = rest[..length].iter().rposition(|byte| !is_scheme_char(*byte));
             self.run = Run {
                 end: start + length,
-                scheme_from: scheme.map_or(start, |last| start + last + 1),
+                scheme_from: None,
             };
         }
         let end = self.run.end;
@@ -323,10 +385,7 @@ impl Lexer<'_> {
                 self.modes.push(Mode::Path { slash: true });
                 true
             }
-            b':' if self.bytes[start].is_ascii_alphabetic()
-                && start >= self.run.scheme_from
-                && is_uri_char(after(1)) =>
-            {
+            b':' if self.bytes[start].is_ascii_alphabetic() && is_uri_char(after(1)) && start >= self.scheme_from() => {
                 self.at = end + 1;
                 self.take(is_uri_char);
                 self.push(Token::Uri, start);
@@ -334,6 +393,16 @@ impl Lexer<'_> {
             }
             _ => false,
         }
+    }
+
+    /// Where, in the run that was looked at, what may be a scheme begins at the earliest.
+    fn scheme_from(&mut self) -> usize {
+        let (start, end) = (self.at, self.run.end);
+        *self.run.scheme_from.get_or_insert_with(|| {
+            let run = &self.bytes[start..end];
+            let last = run.iter().rposition(|byte| !is_scheme_char(*byte));
+            last.map_or(start, |last| start + last + 1)
+        })
     }
 
     /// `{PATH_CHAR}*(\/{PATH_CHAR}+)+\/?`, known to match here; the mode after it.

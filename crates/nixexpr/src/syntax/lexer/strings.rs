@@ -6,7 +6,7 @@ impl Lexer<'_> {
     pub(super) fn string(&mut self) -> Result<(), SyntaxError> {
         let start = self.at;
         loop {
-            self.take(|byte| !matches!(byte, b'"' | b'\\' | b'$'));
+            self.go_to(|rest| memchr::memchr3(b'"', b'\\', b'$', rest));
             match (self.byte(0), self.byte(1)) {
                 (b'"', _) => {
                     self.text_since(start);
@@ -32,7 +32,7 @@ impl Lexer<'_> {
     pub(super) fn indented(&mut self) -> Result<(), SyntaxError> {
         let start = self.at;
         loop {
-            self.take(|byte| !matches!(byte, b'\'' | b'$'));
+            self.go_to(|rest| memchr::memchr2(b'\'', b'$', rest));
             match (self.byte(0), self.byte(1), self.byte(2)) {
                 // `''$`, `'''`, and `''\` with whatever follows.
                 (b'\'', b'\'', b'$' | b'\'') => self.at += 3,
