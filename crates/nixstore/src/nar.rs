@@ -17,6 +17,9 @@ use crate::Sha256Digest;
 /// Buffer between the many short strings of the format and what takes the archive, and for reading files.
 const BUFFER: usize = 64 * 1024;
 
+/// The same before a hash, where a call costs little and a copy of what is long is for nothing.
+const HASHING: usize = 2 * 1024;
+
 /// The SHA-256 of a NAR and its length: what `nix hash path` and `narSize` say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NarDigest {
@@ -96,8 +99,12 @@ pub struct Writer<W: Write> {
 impl<W: Write> Writer<W> {
     /// Begins the archive of a directory.
     pub fn new(out: W) -> Result<Self, NarError> {
-        let mut out = Counted::new(out);
-        out.strings(&[b"nix-archive-1", b"(", b"type", b"directory"])?;
+        Self::begin(Counted::new(out, BUFFER))
+    }
+
+    fn begin(mut out: Counted<W>) -> Result<Self, NarError> {
+        out.string(b"nix-archive-1")?;
+        out.raw(&DIRECTORY)?;
         Ok(Self {
             out,
             open: vec![Vec::new()],
@@ -107,7 +114,7 @@ impl<W: Write> Writer<W> {
     /// Begins a directory inside the current one; what follows is in it until [`Self::leave_directory`].
     pub fn enter_directory(&mut self, name: &[u8]) -> Result<(), NarError> {
         self.begin_entry(name)?;
-        self.out.strings(&[b"(", b"type", b"directory"])?;
+        self.out.raw(&DIRECTORY)?;
         self.open.push(Vec::new());
         Ok(())
     }
@@ -121,7 +128,7 @@ impl<W: Write> Writer<W> {
             });
         }
         self.open.pop();
-        self.out.strings(&[b")", b")"])
+        self.out.raw(&TWICE_CLOSED)
     }
 
     /// Writes a regular file.
@@ -129,7 +136,7 @@ impl<W: Write> Writer<W> {
         self.begin_entry(name)?;
         self.out.regular_header(executable)?;
         self.out.string(contents)?;
-        self.out.strings(&[b")", b")"])
+        self.out.raw(&TWICE_CLOSED)
     }
 
     /// Writes a regular file of `length` bytes that `contents` gives; another length is an error.
@@ -143,7 +150,7 @@ impl<W: Write> Writer<W> {
         self.begin_entry(name)?;
         self.out.regular_header(executable)?;
         self.out.contents_from(name, length, contents)?;
-        self.out.strings(&[b")", b")"])
+        self.out.raw(&TWICE_CLOSED)
     }
 
     /// Writes a symbolic link.
@@ -180,14 +187,16 @@ impl<W: Write> Writer<W> {
         }
         previous.clear();
         previous.extend_from_slice(name);
-        self.out.strings(&[b"entry", b"(", b"name", name, b"node"])
+        self.out.raw(&ENTRY)?;
+        self.out.string(name)?;
+        self.out.raw(&NODE)
     }
 }
 
 impl Writer<Sha256> {
     /// An archive of which only the digest is wanted.
     pub fn hashing() -> Result<Self, NarError> {
-        Self::new(Sha256::default())
+        Self::begin(Counted::new(Sha256::default(), HASHING))
     }
 
     /// Ends the archive and gives its digest.
@@ -200,6 +209,38 @@ impl Writer<Sha256> {
     }
 }
 
+// What stands around names and contents, as bytes: a tree has a dozen of these strings for each of its files.
+const DIRECTORY: [u8; 56] = encoded(&[b"(", b"type", b"directory"]);
+const ENTRY: [u8; 48] = encoded(&[b"entry", b"(", b"name"]);
+const NODE: [u8; 16] = encoded(&[b"node"]);
+const REGULAR: [u8; 48] = encoded(&[b"(", b"type", b"regular"]);
+const EXECUTABLE: [u8; 32] = encoded(&[b"executable", b""]);
+const CONTENTS: [u8; 16] = encoded(&[b"contents"]);
+const TWICE_CLOSED: [u8; 32] = encoded(&[b")", b")"]);
+
+/// The format's strings, each shorter than 256 bytes, that together are so long.
+const fn encoded<const LENGTH: usize>(strings: &[&[u8]]) -> [u8; LENGTH] {
+    let mut bytes = [0; LENGTH];
+    let (mut at, mut string) = (0, 0);
+    while string < strings.len() {
+        let text = strings[string];
+        assert!(text.len() < 256);
+        #[expect(clippy::cast_possible_truncation, reason = "it is shorter than 256 bytes")]
+        let length = text.len() as u8;
+        bytes[at] = length;
+        at += 8;
+        let mut byte = 0;
+        while byte < text.len() {
+            bytes[at + byte] = text[byte];
+            byte += 1;
+        }
+        at += text.len().next_multiple_of(8);
+        string += 1;
+    }
+    assert!(at == LENGTH);
+    bytes
+}
+
 /// The format's strings (length, bytes, padding to eight), counted.
 #[derive(Debug)]
 struct Counted<W: Write> {
@@ -210,9 +251,9 @@ struct Counted<W: Write> {
 }
 
 impl<W: Write> Counted<W> {
-    fn new(out: W) -> Self {
+    fn new(out: W, buffer: usize) -> Self {
         Self {
-            out: BufWriter::with_capacity(BUFFER, out),
+            out: BufWriter::with_capacity(buffer, out),
             written: 0,
             chunk: Vec::new(),
         }
@@ -235,17 +276,19 @@ impl<W: Write> Counted<W> {
 
     fn pad(&mut self, length: u64) -> Result<(), NarError> {
         const ZEROS: [u8; 8] = [0; 8];
-        let used = (length % 8) as usize;
-        self.raw(if used == 0 { &[] } else { &ZEROS[used..] })
+        match (length % 8) as usize {
+            0 => Ok(()),
+            used => self.raw(&ZEROS[used..]),
+        }
     }
 
     /// A regular file's node up to the string of its contents.
     fn regular_header(&mut self, executable: bool) -> Result<(), NarError> {
-        self.strings(&[b"(", b"type", b"regular"])?;
+        self.raw(&REGULAR)?;
         if executable {
-            self.strings(&[b"executable", b""])?;
+            self.raw(&EXECUTABLE)?;
         }
-        self.string(b"contents")
+        self.raw(&CONTENTS)
     }
 
     fn contents_from(&mut self, name: &[u8], length: u64, contents: impl Read) -> Result<(), NarError> {

@@ -9,7 +9,7 @@ use std::{
 
 use sha2::Sha256;
 
-use super::{Counted, NarDigest, NarError};
+use super::{BUFFER, Counted, NarDigest, NarError};
 
 /// Deeper trees are refused before they exhaust the stack.
 const MAX_DEPTH: usize = 256;
@@ -76,7 +76,7 @@ pub fn hash_path(path: &Path) -> Result<NarDigest, DiskError> {
 /// Writes the NAR of a directory, a regular file or a symlink; gives back `out`, flushed, and the archive's length
 /// in bytes. See [`hash_directory`].
 pub fn write_path<W: Write>(path: &Path, out: W) -> Result<(W, u64), DiskError> {
-    let mut out = Counted::new(out);
+    let mut out = Counted::new(out, BUFFER);
     let archive = |source| DiskError::Archive {
         path: path.to_owned(),
         source,
