@@ -22,8 +22,8 @@ pub(crate) const MAX_READERS: usize = 8;
 /// So many blobs in a row are the work of one reader.
 const RUN: usize = 64;
 
-/// A reader hands over what it has when it is so many bytes.
-const PARCEL: usize = 256 * 1024;
+/// A reader hands over what it has when it is so many bytes: few enough that they are still near when they are taken.
+const PARCEL: usize = 64 * 1024;
 
 /// So many parcels of one reader may wait. Readers times this times [`PARCEL`], or times the largest blob, bounds the
 /// memory.
@@ -52,18 +52,17 @@ impl Repository {
         let mut digests = vec![None; ids.len()];
         let runs = Mutex::new(ids.chunks(RUN).zip(digests.chunks_mut(RUN)));
         let work = |repository: Self| {
-            let mut buffer = Vec::new();
             loop {
                 let Some((ids, digests)) = runs.lock().unwrap_or_else(PoisonError::into_inner).next() else {
                     return Ok(());
                 };
-                for (&id, digest) in ids.iter().zip(digests) {
-                    repository.read(id, ObjectKind::Blob, &mut buffer)?;
-                    *digest = Some(BlobDigest {
-                        sha256: Sha256Digest::of(&buffer),
-                        size: buffer.len() as u64,
+                repository.each_blob(ids, |number, bytes| {
+                    digests[number] = Some(BlobDigest {
+                        sha256: Sha256Digest::of(bytes),
+                        size: bytes.len() as u64,
                     });
-                }
+                    Ok::<(), ObjectError>(())
+                })?;
             }
         };
         thread::scope(|scope| {
@@ -128,8 +127,8 @@ impl Repository {
     ) {
         let mut parcel = Parcel::default();
         for run in runs {
-            for (position, &id) in run.iter().enumerate() {
-                if let Err(error) = self.read_onto(id, ObjectKind::Blob, &mut parcel.bytes) {
+            for (position, (&id, location)) in run.iter().zip(self.packs().locate_all(run)).enumerate() {
+                if let Err(error) = self.read_onto(id, location, ObjectKind::Blob, &mut parcel.bytes) {
                     // Whether somebody still wants to know does not matter.
                     drop(sender.send(Err(error)));
                     return;

@@ -53,7 +53,8 @@ impl Repository {
     /// Lists every file of a tree. At most half a million, with the directories; see [`TreeError`] for what is refused.
     pub fn listing(&self, tree: ObjectId) -> Result<Listing, TreeError> {
         let mut files = self.files_of(tree, "", 0)?;
-        files.sort_unstable_by(|a, b| a.path.cmp(&b.path));
+        // They nearly are: a directory is sorted by its name alone.
+        files.sort_by(|a, b| a.path.cmp(&b.path));
         Ok(Listing { files })
     }
 

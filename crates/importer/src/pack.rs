@@ -78,7 +78,7 @@ impl Packs {
             let fits = |index: &index::File| {
                 first
                     .checked_add(index.num_objects())
-                    .is_some_and(|end| end < STRANGERS)
+                    .is_some_and(|end| first < end && end < STRANGERS)
             };
             if let Some((index, data)) = opened.filter(|(index, _)| fits(index)) {
                 packs.push(Pack { index, data, first });
@@ -93,6 +93,23 @@ impl Packs {
             pack,
             offset: self.packs[pack].index.pack_offset_at_index(position),
         })
+    }
+
+    /// The same for many objects, in the same order.
+    pub(crate) fn locate_all(&self, ids: &[ObjectId]) -> Vec<Option<Location>> {
+        let mut located = vec![None; ids.len()];
+        if ids.is_empty() {
+            return located;
+        }
+        for (number, pack) in self.packs.iter().enumerate() {
+            for (position, located) in pack.positions(ids).into_iter().zip(&mut located) {
+                *located = located.or(position.map(|position| Location {
+                    pack: number,
+                    offset: pack.index.pack_offset_at_index(position),
+                }));
+            }
+        }
+        located
     }
 
     /// The number of the object, of all in all packs. An object has one number, however many packs have it.
@@ -121,34 +138,68 @@ impl Packs {
 /// An object that is there is found after four or five guesses.
 const GUESSES: usize = 12;
 
+/// So many guesses are made for all of many.
+const TURNS: usize = 3;
+
 /// Numbers from here on name objects that no pack has.
 pub(crate) const STRANGERS: u32 = 1 << 31;
+
+/// The first bytes of an id as a number.
+fn first(id: &gix::oid) -> i64 {
+    let bytes = id.as_bytes().first_chunk();
+    bytes.map_or(0, |bytes| i64::from(u32::from_be_bytes(*bytes)))
+}
 
 impl Pack {
     /// Where the index has an object. Ids are as good as random, so the place of one is guessed from its first bytes, and
     /// guessed again from what is there: a few looks at memory that is far away, of which halving takes twice as many.
     fn position(&self, id: ObjectId) -> Option<u32> {
-        let count = self.index.num_objects();
-        let first = |id: &gix::oid| {
-            id.as_bytes()
-                .first_chunk()
-                .map_or(0, |bytes| i64::from(u32::from_be_bytes(*bytes)))
-        };
-        let wanted = first(&id);
-        let last = i64::from(count) - 1;
-        let mut at = (wanted * i64::from(count)) >> 32;
+        self.position_near(id, self.guess(id))
+    }
+
+    /// The same for many: their guesses take turns, so that the memory is asked for all of them at once.
+    fn positions(&self, ids: &[ObjectId]) -> Vec<Option<u32>> {
+        let mut guesses: Vec<u32> = ids.iter().map(|id| self.guess(*id)).collect();
+        for _ in 0..TURNS {
+            for (id, guess) in ids.iter().zip(&mut guesses) {
+                *guess = self.guess_again(*id, *guess).0;
+            }
+        }
+        let guessed = ids.iter().zip(guesses);
+        guessed.map(|(id, guess)| self.position_near(*id, guess)).collect()
+    }
+
+    fn position_near(&self, id: ObjectId, mut guess: u32) -> Option<u32> {
         for _ in 0..GUESSES {
-            let here = u32::try_from(at.clamp(0, last)).ok()?;
-            let found = self.index.oid_at_index(here);
-            let side = match found.cmp(&id) {
-                Ordering::Equal => return Some(here),
+            let side = match self.index.oid_at_index(guess).cmp(&id) {
+                Ordering::Equal => return Some(guess),
                 Ordering::Less => 1,
                 Ordering::Greater => -1,
             };
-            let step = ((wanted - first(found)) * i64::from(count)) >> 32;
-            at = i64::from(here) + if step.signum() == side { step } else { side };
+            let (again, step) = self.guess_again(id, guess);
+            guess = if step.signum() == side {
+                again
+            } else {
+                self.moved(guess, side)
+            };
         }
         self.index.lookup(id)
+    }
+
+    fn guess(&self, id: ObjectId) -> u32 {
+        self.moved(0, (first(&id) * i64::from(self.index.num_objects())) >> 32)
+    }
+
+    /// A better guess than `guess`, and how far it is from it.
+    fn guess_again(&self, id: ObjectId, guess: u32) -> (u32, i64) {
+        let off = first(&id) - first(self.index.oid_at_index(guess));
+        let step = (off * i64::from(self.index.num_objects())) >> 32;
+        (self.moved(guess, step), step)
+    }
+
+    fn moved(&self, from: u32, step: i64) -> u32 {
+        let last = i64::from(self.index.num_objects()) - 1;
+        u32::try_from((i64::from(from) + step).clamp(0, last)).unwrap_or(0)
     }
 
     fn entry(&self, offset: u64) -> Option<Entry> {

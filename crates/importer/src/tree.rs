@@ -4,6 +4,7 @@ use gix::ObjectId;
 
 use crate::{
     FileMode,
+    pack::Location,
     path::{PathError, TreePath, check_name},
     repository::{ObjectError, ObjectKind, Repository},
 };
@@ -105,13 +106,26 @@ impl Repository {
         depth: usize,
         buffer: &'a mut Vec<u8>,
     ) -> Result<Vec<Entry<'a>>, TreeError> {
+        self.entries_at(tree, self.packs().locate(tree), directory, depth, buffer)
+    }
+
+    /// Likewise, of a tree that was located before.
+    pub(crate) fn entries_at<'a>(
+        &self,
+        tree: ObjectId,
+        location: Option<Location>,
+        directory: &str,
+        depth: usize,
+        buffer: &'a mut Vec<u8>,
+    ) -> Result<Vec<Entry<'a>>, TreeError> {
         if depth > MAX_DEPTH {
             return Err(TreeError::Depth {
                 expected: MAX_DEPTH,
                 directory: directory.to_owned(),
             });
         }
-        self.read(tree, ObjectKind::Tree, buffer)?;
+        buffer.clear();
+        self.read_onto(tree, location, ObjectKind::Tree, buffer)?;
         let entries = decode(buffer, tree, directory)?;
         if entries.is_empty() && !directory.is_empty() {
             return Err(TreeError::EmptyDirectory {

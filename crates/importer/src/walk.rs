@@ -13,7 +13,8 @@ use gix::ObjectId;
 use crate::{
     Repository, TreeError, TreeFile, TreePath,
     blobs::MAX_READERS,
-    tree::{EntryKind, MAX_ENTRIES},
+    pack::Location,
+    tree::{Entry, EntryKind, MAX_ENTRIES},
 };
 
 /// With so many directories left, others are asked to help.
@@ -34,6 +35,7 @@ pub(crate) enum Met {
 struct Directory {
     path: TreePath,
     tree: ObjectId,
+    location: Option<Location>,
     depth: usize,
 }
 
@@ -47,7 +49,8 @@ impl Repository {
     pub(crate) fn walk(&self, tree: ObjectId, directory: &str, depth: usize) -> Result<Vec<Met>, TreeError> {
         let met = AtomicUsize::new(0);
         let mut steps = Vec::new();
-        self.look_into(tree, directory, depth, &met, &mut |step| steps.push(step))?;
+        let location = self.packs().locate(tree);
+        self.look_into((tree, location), directory, depth, &met, &mut steps)?;
         for _ in 0..LEVELS {
             let left = steps.iter().filter(|step| matches!(step, Step::Into(_))).count();
             if left == 0 || left >= MANY {
@@ -57,9 +60,12 @@ impl Repository {
             for step in level {
                 match step {
                     Step::Met(_) => steps.push(step),
-                    Step::Into(Directory { path, tree, depth }) => {
-                        self.look_into(tree, path.as_str(), depth, &met, &mut |step| steps.push(step))?;
-                    }
+                    Step::Into(Directory {
+                        path,
+                        tree,
+                        location,
+                        depth,
+                    }) => self.look_into((tree, location), path.as_str(), depth, &met, &mut steps)?,
                 }
             }
         }
@@ -115,8 +121,8 @@ impl Repository {
 
     fn walk_into(&self, directory: &Directory, met: &AtomicUsize, all: &mut Vec<Met>) -> Result<(), TreeError> {
         let mut steps = Vec::new();
-        let Directory { path, tree, depth } = directory;
-        self.look_into(*tree, path.as_str(), *depth, met, &mut |step| steps.push(step))?;
+        let located = (directory.tree, directory.location);
+        self.look_into(located, directory.path.as_str(), directory.depth, met, &mut steps)?;
         for step in steps {
             match step {
                 Step::Met(step) => all.push(step),
@@ -126,33 +132,38 @@ impl Repository {
         Ok(())
     }
 
-    /// What is in one directory. All that was met so far is counted.
+    /// What is in one directory. All that was met so far is counted. Where the directories in it lie is found for all of them
+    /// at once.
     fn look_into(
         &self,
-        tree: ObjectId,
+        (tree, location): (ObjectId, Option<Location>),
         directory: &str,
         depth: usize,
         met: &AtomicUsize,
-        take: &mut impl FnMut(Step),
+        steps: &mut Vec<Step>,
     ) -> Result<(), TreeError> {
         let mut buffer = Vec::new();
-        let entries = self.entries(tree, directory, depth, &mut buffer)?;
+        let entries = self.entries_at(tree, location, directory, depth, &mut buffer)?;
         if met.fetch_add(entries.len(), Ordering::Relaxed) + entries.len() > MAX_ENTRIES {
             return Err(TreeError::Entries { expected: MAX_ENTRIES });
         }
+        let is_directory = |entry: &&Entry<'_>| entry.kind == EntryKind::Directory;
+        let directories: Vec<ObjectId> = entries.iter().filter(is_directory).map(|entry| entry.id).collect();
+        let mut locations = self.packs().locate_all(&directories).into_iter();
         for entry in entries {
             let path = TreePath::join(directory, entry.name);
             match entry.kind {
                 EntryKind::Directory => {
-                    take(Step::Met(Met::Enter(path.clone())));
-                    take(Step::Into(Directory {
+                    steps.push(Step::Met(Met::Enter(path.clone())));
+                    steps.push(Step::Into(Directory {
                         path,
                         tree: entry.id,
+                        location: locations.next().flatten(),
                         depth: depth + 1,
                     }));
-                    take(Step::Met(Met::Leave));
+                    steps.push(Step::Met(Met::Leave));
                 }
-                EntryKind::File(mode) => take(Step::Met(Met::File(TreeFile {
+                EntryKind::File(mode) => steps.push(Step::Met(Met::File(TreeFile {
                     path,
                     mode,
                     id: entry.id,

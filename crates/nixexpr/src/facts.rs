@@ -1,6 +1,6 @@
 //! Facts of a file: the packages in it and what they fetch.
 
-use std::{borrow::Cow, collections::HashMap};
+use std::borrow::Cow;
 
 use crate::{
     File,
@@ -134,7 +134,7 @@ pub fn facts<'a>(file: &File<'a>) -> FileFacts<'a> {
     let mut gather = Gather {
         file,
         facts: FileFacts::default(),
-        by_node: HashMap::new(),
+        by_node: Vec::new(),
     };
     let applications = file.tree.ids().filter_map(|id| match file.tree.kind(id) {
         Kind::Apply { function, argument } => Some((id, function, argument)),
@@ -161,7 +161,8 @@ pub fn facts<'a>(file: &File<'a>) -> FileFacts<'a> {
 struct Gather<'f, 'a> {
     file: &'f File<'a>,
     facts: FileFacts<'a>,
-    by_node: HashMap<NodeId, usize>,
+    /// Which source each node makes, sorted.
+    by_node: Vec<(NodeId, usize)>,
 }
 
 impl<'a> Gather<'_, 'a> {
@@ -261,7 +262,7 @@ impl<'a> Gather<'_, 'a> {
         if !given {
             source.origin = Fact::Unknown;
         }
-        self.by_node.insert(node, self.facts.sources.len());
+        self.by_node.push((node, self.facts.sources.len()));
         self.facts.sources.push(source);
     }
 
@@ -415,7 +416,10 @@ impl<'a> Gather<'_, 'a> {
         let one = |node: NodeId| -> Option<Vec<usize>> {
             let node = self.file.force(node)?;
             match self.file.tree.kind(node) {
-                Kind::Apply { .. } => self.by_node.get(&node).map(|index| vec![*index]),
+                Kind::Apply { .. } => {
+                    let found = self.by_node.binary_search_by_key(&node, |(node, _)| *node).ok()?;
+                    Some(vec![self.by_node[found].1])
+                }
                 Kind::Path(parts) if self.file.tree.parts(parts).len() == 1 => Some(Vec::new()),
                 _ => None,
             }

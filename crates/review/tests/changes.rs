@@ -105,6 +105,43 @@ fn codes(change: &UnitChange) -> Vec<String> {
 const HELLO: &str = "pkgs/by-name/he/hello/package.nix";
 const PATCH: &str = "pkgs/by-name/he/hello/fix.patch";
 
+/// Every file is looked at, in whatever run of files it is and whatever lies between, and what is found is sorted.
+#[test]
+fn an_audit_looks_at_every_file_of_a_tree() {
+    let world = World::new();
+    let expression = "{ fetchurl }: fetchurl { url = \"http://example.org/x\"; sha256 = \"x\"; }";
+    let names: Vec<_> = (0..150).map(|number| format!("pkgs/{number:03}/default.nix")).collect();
+    let mut files: Vec<_> = names.iter().map(|name| (name.as_str(), expression)).collect();
+    files.extend([
+        ("pkgs/003/broken.nix", "{"),
+        ("pkgs/140/broken.nix", "}"),
+        ("readme", "eval $x"),
+    ]);
+    world.tree(&files);
+    let commit = "0123456789012345678901234567890123456789";
+    for submodule in ["a", "pkgs/063/z", "pkgs/064/a", "z"] {
+        let entry = format!("160000,{commit},{submodule}");
+        git(
+            world.directory.path(),
+            &["update-index", "--add", "--cacheinfo", &entry],
+        );
+    }
+    let tree = git(world.directory.path(), &["write-tree"]).parse().unwrap();
+    let audit = review::audit(&world.repository, tree, "").unwrap();
+    assert_eq!(audit.files, 157);
+    let paths = |code: &str| -> Vec<&str> {
+        let found = audit.findings.iter().filter(|finding| finding.rule.code == code);
+        found.map(|finding| finding.place.path.as_str()).collect()
+    };
+    assert_eq!(paths("plain-http"), names);
+    assert_eq!(paths("binary-in-tree"), ["a", "pkgs/063/z", "pkgs/064/a", "z"]);
+    assert!(audit.findings.is_sorted());
+    let unparsed: Vec<_> = audit.unparsed.iter().map(|(path, _)| path.as_str()).collect();
+    assert_eq!(unparsed, ["pkgs/003/broken.nix", "pkgs/140/broken.nix"]);
+    let below = review::audit(&world.repository, tree, "pkgs/063").unwrap();
+    assert_eq!(below.files, 2);
+}
+
 #[test]
 fn a_content_is_over_the_whole_listing_and_not_over_what_changed() {
     let world = World::new();

@@ -2,7 +2,6 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use gix::ObjectId;
 use libdeflater::Decompressor;
 
 use super::{EntryKind, Location, Packs, delta};
@@ -31,10 +30,10 @@ impl Reader {
         }
     }
 
-    /// Puts the object with this id behind what is in `out`, and says what it is; `None` if no pack has it, or something
-    /// about it does not fit: then whatever may be there.
-    pub(crate) fn read(&mut self, id: ObjectId, out: &mut Vec<u8>) -> Option<ObjectKind> {
-        let (kind, made) = self.make(id, out)?;
+    /// Puts the object that lies there behind what is in `out`, and says what it is; `None` if something about it does not
+    /// fit: then whatever may be there.
+    pub(crate) fn read(&mut self, location: Location, out: &mut Vec<u8>) -> Option<ObjectKind> {
+        let (kind, made) = self.make(location, out)?;
         if let Some(bytes) = made {
             out.extend_from_slice(&bytes);
         }
@@ -42,15 +41,14 @@ impl Reader {
     }
 
     /// Likewise, without a copy of what is kept for others to be made from. What is in `buffer` is lost.
-    pub(crate) fn read_shared(&mut self, id: ObjectId, buffer: &mut Vec<u8>) -> Option<Object> {
+    pub(crate) fn read_shared(&mut self, location: Location, buffer: &mut Vec<u8>) -> Option<Object> {
         buffer.clear();
-        let (kind, made) = self.make(id, buffer)?;
+        let (kind, made) = self.make(location, buffer)?;
         Some((kind, made.unwrap_or_else(|| buffer.as_slice().into())))
     }
 
     /// Makes an object; it is behind what is in `out` unless it is given back.
-    fn make(&mut self, id: ObjectId, out: &mut Vec<u8>) -> Option<(ObjectKind, Option<Arc<[u8]>>)> {
-        let location = self.packs.locate(id)?;
+    fn make(&mut self, location: Location, out: &mut Vec<u8>) -> Option<(ObjectKind, Option<Arc<[u8]>>)> {
         let packs = Arc::clone(&self.packs);
         let pack = packs.packs.get(location.pack)?;
         let mut way: Vec<Location> = Vec::new();

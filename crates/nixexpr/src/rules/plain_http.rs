@@ -62,8 +62,8 @@ fn look_at<'a>(file: &File<'a>, node: NodeId, marks: &mut Marks<'a>) {
 
 /// The scheme and host of a URL that is plain.
 fn plain_host(text: &str) -> Option<String> {
-    let lower = text.get(..7)?.to_ascii_lowercase();
-    if !lower.starts_with("http://") && !lower.starts_with("ftp://") {
+    let begins = |scheme: &str| text.get(..scheme.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(scheme));
+    if text.len() < 7 || !begins("http://") && !begins("ftp://") {
         return None;
     }
     let (scheme, rest) = text.split_once("://")?;
