@@ -3,8 +3,10 @@
 //! Comments and white space are dropped. Whatever Nix's scanner would not accept, and a few things that it accepts
 //! and that hide what follows (a NUL ends its input), are errors. Time is linear in the text, whatever it is.
 
+mod classes;
 mod strings;
 
+use self::classes::{is_ident_char, is_path_char, is_scheme_char, is_uri_char, is_word_char};
 use super::{SyntaxError, tree::Span};
 
 /// What a token is. Where the spelling matters, the span tells it.
@@ -93,83 +95,6 @@ struct Lexer<'a> {
     modes: Vec<Mode>,
     tokens: Vec<(Token, Span)>,
     run: Run,
-}
-
-const PATH: u8 = 1;
-const SCHEME: u8 = 2;
-const URI: u8 = 4;
-const IDENT: u8 = 8;
-const WORD: u8 = 16;
-
-/// Of what each byte can be a part. Every byte of a file is asked for this, most of them twice.
-static CLASSES: [u8; 256] = {
-    let mut classes = [0; 256];
-    let mut byte = 0_u8;
-    loop {
-        let alphanumeric = byte.is_ascii_alphanumeric();
-        let mut class = 0;
-        if alphanumeric || matches!(byte, b'.' | b'_' | b'-' | b'+') {
-            class |= PATH;
-        }
-        if alphanumeric || matches!(byte, b'.' | b'-' | b'+') {
-            class |= SCHEME;
-        }
-        if alphanumeric
-            || matches!(
-                byte,
-                b'%' | b'/'
-                    | b'?'
-                    | b':'
-                    | b'@'
-                    | b'&'
-                    | b'='
-                    | b'+'
-                    | b'$'
-                    | b','
-                    | b'-'
-                    | b'_'
-                    | b'.'
-                    | b'!'
-                    | b'~'
-                    | b'*'
-                    | b'\''
-            )
-        {
-            class |= URI;
-        }
-        if alphanumeric || matches!(byte, b'_' | b'-' | b'\'') {
-            class |= IDENT;
-        }
-        if alphanumeric || matches!(byte, b'_' | b'-') {
-            class |= WORD;
-        }
-        classes[byte as usize] = class;
-        if byte == u8::MAX {
-            break classes;
-        }
-        byte += 1;
-    }
-};
-
-fn is_path_char(byte: u8) -> bool {
-    CLASSES[usize::from(byte)] & PATH != 0
-}
-
-fn is_scheme_char(byte: u8) -> bool {
-    CLASSES[usize::from(byte)] & SCHEME != 0
-}
-
-fn is_uri_char(byte: u8) -> bool {
-    CLASSES[usize::from(byte)] & URI != 0
-}
-
-fn is_ident_char(byte: u8) -> bool {
-    CLASSES[usize::from(byte)] & IDENT != 0
-}
-
-/// What a name and a path have in common.
-fn is_word_char(byte: u8) -> bool {
-    CLASSES[usize::from(byte)] & WORD != 0
 }
 
 impl Lexer<'_> {
