@@ -146,6 +146,17 @@ fn an_owners_expression_and_system_are_approved_built_and_switched_to_and_rolled
         owner.gate(&["refresh"]).ok();
         let ran = switch("build");
         assert!(!ran.err.contains("asking for"), "{ran:?}");
+        // Nor is what was remembered of it believed where only a file below changed.
+        let below = std::path::Path::new(&configuration).with_file_name("more");
+        fs::create_dir(&below).unwrap();
+        fs::write(&configuration, "{ pkgs, ... }: { word = import ./more/word.nix; }").unwrap();
+        for said in ["fourth", "fifth"] {
+            fs::write(below.join("word.nix"), format!("\"{said}\"")).unwrap();
+            owner.gate(&["refresh"]).ok();
+            let ran = switch("switch");
+            assert!(ran.code == Some(0) && !ran.err.contains("asking for"), "{ran:?}");
+            assert_eq!(word(), format!("{said}\n"));
+        }
     });
 }
 

@@ -148,11 +148,18 @@ fn evaluated(
     let wanted = &request.question.wanted;
     let owners = owners(wanted)?;
     let expression = wanted.expression(tree, system);
-    let key = known::key(&[&expression, &nar.to_string(), &owners, system, &version()?]);
+    // A later version of this program may evaluate otherwise.
+    let ours = env!("CARGO_PKG_VERSION");
+    let key = known::key(&[&expression, &nar.to_string(), &owners, system, &version()?, ours]);
     if let Some(evaluated) = known::load(place, &key).and_then(|parts| parts.check().ok()) {
         return Ok((evaluated, key));
     }
     let parts = evaluate(place, wanted, expression, tree)?;
+    if self::owners(wanted)? != owners {
+        let next = "ask again, when it is left alone";
+        let reason = "the configuration was changed while it was evaluated";
+        return Err(Trouble::new("changed", reason, next));
+    }
     if let Err(error) = known::store(place, &key, &parts) {
         eprintln!(
             "touchstone: what was evaluated cannot be remembered: {}",
