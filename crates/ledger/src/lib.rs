@@ -26,6 +26,7 @@ pub mod git;
 pub mod history;
 mod merge;
 pub mod notes;
+mod pack_order;
 mod path;
 mod remote;
 pub mod sequence;

@@ -10,6 +10,7 @@ use crate::{
         self, ContentError, EvidenceFile, KeyringFile, MetadataFile, PatchFile, ProposalFile, RootFile, SignatureFile,
         StatementFile,
     },
+    pack_order,
     path::LedgerPath,
     store::{ReadError, reading},
 };
@@ -235,25 +236,26 @@ impl Snapshot {
     pub fn statements(&self, threads: NonZeroUsize) -> Result<Vec<Result<StatementFile, Problem>>, ReadError> {
         let entries = self.entries("statements")?;
         let share = entries.len().div_ceil(threads.get()).max(FEW);
-        let pieces = entries.chunks(share);
+        let near = pack_order::sorted(&self.repo, &entries, |entry| match entry {
+            Entry::File(_, blob) => Some(*blob),
+            Entry::Foreign(_) => None,
+        });
         let mut all = Vec::with_capacity(entries.len());
         thread::scope(|scope| {
-            let readers: Vec<_> = pieces
+            let readers: Vec<_> = near
+                .chunks(share)
                 .map(|piece| {
                     let snapshot = self.clone();
-                    scope.spawn(move || {
-                        piece
-                            .iter()
-                            .map(|entry| snapshot.statement_of(entry))
-                            .collect::<Vec<_>>()
-                    })
+                    let read = move |(place, entry): &(usize, &Entry)| (*place, snapshot.statement_of(entry));
+                    scope.spawn(move || piece.iter().map(read).collect::<Vec<_>>())
                 })
                 .collect();
             for reader in readers {
                 all.extend(reader.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
             }
         });
-        Ok(all)
+        all.sort_by_key(|(place, _)| *place);
+        Ok(all.into_iter().map(|(_, read)| read).collect())
     }
 
     fn statement_of(&self, entry: &Entry) -> Result<StatementFile, Problem> {

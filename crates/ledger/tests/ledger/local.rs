@@ -166,6 +166,34 @@ fn threads_adding_at_the_same_time_lose_nothing() {
     world.git(&alice.path, &["fsck", "--strict"]);
 }
 
+/// They are read in the order in which they lie in packs, of which there are two here, and some lie in none.
+#[test]
+fn statements_come_in_the_order_of_their_names_wherever_they_lie() {
+    let world = World::new();
+    let alice = world.person("alice");
+    let ledger = alice.create();
+    for seq in 1..=30 {
+        ledger.add(&[said("alice", seq, "r")], "Say", &author()).unwrap();
+        if seq == 10 || seq == 20 {
+            world.git(&alice.path, &["repack", "-d", "--quiet"]);
+        }
+    }
+    let packs = std::fs::read_dir(alice.path.join(".git/objects/pack")).unwrap();
+    assert_eq!(
+        packs
+            .filter(|entry| entry.as_ref().unwrap().path().extension().is_some_and(|it| it == "idx"))
+            .count(),
+        2
+    );
+    let snapshot = Ledger::open(&alice.path).unwrap().snapshot().unwrap();
+    let read: Vec<_> = statements(&snapshot)
+        .into_iter()
+        .map(|file| file.unwrap().digest)
+        .collect();
+    assert_eq!(read, snapshot.statement_names().unwrap());
+    assert!(read.is_sorted() && read.len() == 30);
+}
+
 const CHILD: &str = "TOUCHSTONE_TEST_LEDGER_CHILD";
 
 /// Not a test of its own: what the processes of the next test run.
