@@ -154,11 +154,18 @@ pub fn warnings(policy: &PolicyDocument) -> Vec<String> {
     out
 }
 
-/// Keys for roots that are over before the root is and [`RENEWAL`] more: whom nobody reminds, the chain ends with.
+/// Keys for roots that are over before the root is and [`RENEWAL`] more: whom nobody reminds, the chain ends with. And
+/// people who are not certified any more before the root is over: their words would end without notice.
 pub fn expiring(policy: &PolicyDocument, keyring: &Keyring, root_expires: Time) -> Vec<String> {
     let until = root_expires.plus(RENEWAL);
+    let uncertified = keyring.uncertified(policy, root_expires).into_iter().map(|(name, refusal)| {
+        format!(
+            "when the root is over, at {root_expires}, {refusal}: what {name} says counts no more from then on; let them certify \
+             it anew before (gpg --quick-sign-key)"
+        )
+    });
     let Some(root) = policy.roles.get(&root_name()) else {
-        return Vec::new();
+        return uncertified.collect();
     };
     let ends = root.people.iter().filter_map(|name| {
         let person = policy.people.get(name)?;
@@ -176,7 +183,7 @@ pub fn expiring(policy: &PolicyDocument, keyring: &Keyring, root_expires: Time) 
              should be signed by {until}: renew it, or let {name} leave role root"
         ))
     });
-    ends.collect()
+    ends.chain(uncertified).collect()
 }
 
 /// How long before nobody of role root may sign any more the next root should be there.

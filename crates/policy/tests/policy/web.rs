@@ -158,6 +158,29 @@ fn two_main_people_make_a_certificate_count() {
     }
 }
 
+/// Whoever compiles or compares a policy is told in time.
+#[test]
+fn warns_of_a_certification_that_is_over_before_the_root_is() {
+    let over = Certification {
+        until: Some(NOW.plus(days(50))),
+        ..Certification::default()
+    };
+    for (certification, root_expires, warned) in [
+        (&over, 40, false),
+        (&over, 60, true),
+        (&Certification::default(), 60, false),
+    ] {
+        let all = certified(&[0, 1], certification);
+        let chain = TestChain::with_policy(all, NOW, web);
+        let said = document::expiring(chain.policy(), &chain.keyring, NOW.plus(days(root_expires)));
+        let of_dave: Vec<_> = said
+            .iter()
+            .filter(|text| text.contains("what dave says counts no more"))
+            .collect();
+        assert_eq!(of_dave.len(), usize::from(warned), "{root_expires}: {said:?}");
+    }
+}
+
 #[test]
 fn refuses_somebody_whom_too_few_certify() {
     lacks(&refused(&people(NOW)), &[]);
