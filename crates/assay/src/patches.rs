@@ -3,10 +3,10 @@
 //! A proposal or a release names each by its SHA-256; whoever derives it reads the bytes from the ledger, whose files are
 //! what their names say, and applies them again.
 
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{collections::BTreeSet, fs, path::Path};
 
 use attestation::{
-    ChannelName, GitOid, PatchName, Sha256Digest,
+    ChannelName, PatchName, Sha256Digest,
     chain::Release,
     series::{LARGEST_PATCH, MOST_PATCHES, PatchSeries, Patched, SeriesPatch},
 };
@@ -148,10 +148,10 @@ pub(crate) fn present<'a>(
     snapshot: &Snapshot,
     releases: impl IntoIterator<Item = &'a Release>,
 ) -> Outcome {
-    let mut seen: BTreeMap<&GitOid, ()> = BTreeMap::new();
+    let mut seen = BTreeSet::new();
     for release in releases {
-        let known = release.patched.is_none() || seen.insert(&release.commit, ()).is_some();
-        if !known && !repository.has_patched(object_id(&release.commit)?) {
+        let is_new = release.patched.is_some() && seen.insert(&release.commit);
+        if is_new && !repository.has_patched(object_id(&release.commit)?) {
             of_release(repository, snapshot, release)?;
         }
     }

@@ -28,14 +28,18 @@ fn whole(path: &str, old: &str, new: &str) -> String {
 /// Root 2, which lets `unstable` differ from upstream in `hello` and in modules.
 fn permitted() -> World {
     let world = World::published();
+    permit(&world, &format!("patches = [\"{HELLO}\", \"nixos/modules/**\"]\n"));
+    world
+}
+
+/// The next root, with these lines in the entry of `unstable`.
+fn permit(world: &World, lines: &str) {
     let policy = world.policy(&testkit::world::PEOPLE);
     let head = "[channels.unstable]\n";
-    let allowed = format!("{head}patches = [\"{HELLO}\", \"nixos/modules/**\"]\n");
-    fs::write(world.path("next.toml"), policy.replace(head, &allowed)).unwrap();
+    fs::write(world.path("next.toml"), policy.replace(head, &format!("{head}{lines}"))).unwrap();
     world.assay("alice", &["policy", "propose", "next.toml"]).ok();
     world.sign(&["alice", "bob"]);
     world.assay("alice", &["publish"]).ok();
-    world
 }
 
 /// Writes a directory of patches.
@@ -393,6 +397,25 @@ fn a_clone_that_lost_what_it_made_makes_it_again() {
         "--yes",
     ];
     assert_eq!(world.assay("carol", &said).ok()["releases"], json!([2]));
+}
+
+#[test]
+fn a_root_that_takes_patches_back_is_followed_by_a_release_without() {
+    let world = released();
+    world.subscribe();
+    world.update_installs(2);
+    permit(&world, "");
+    // What was installed stays what it was; nothing patched is offered any more.
+    world.touchstone(&["verify"]).ok();
+    world
+        .publish_to("alice", "site")
+        .refused("lets this channel carry none");
+    import(&world, &[]).refused("lets this channel carry no patches");
+    import(&world, &["--no-patches"]).ok();
+    release(&world);
+    world.update_installs(3);
+    let package = fs::read_to_string(world.path(format!("machine/current/nixexprs/{HELLO}/package.nix"))).unwrap();
+    assert!(!package.contains("hardened"), "{package}");
 }
 
 #[test]
