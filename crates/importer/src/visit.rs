@@ -1,5 +1,7 @@
 //! A whole tree with its contents, in the one order that NAR and tarball share.
 
+use std::iter::Peekable;
+
 use gix::ObjectId;
 
 use crate::{
@@ -115,22 +117,18 @@ fn top_name(name: &str) -> Result<TreePath, PathError> {
     check_name(name.as_bytes()).map(|name| TreePath::join("", name))
 }
 
-/// The tree without its contents: what will be visited. A blob's id is where its contents will be.
-enum Step<'a> {
-    Enter(TreePath),
-    Leave,
-    Blob {
-        path: TreePath,
-        mode: BlobMode,
-        id: ObjectId,
-    },
-    Extra(&'a Extra),
-}
-
 #[derive(Clone, Copy)]
 enum BlobMode {
     File { executable: bool },
     Symlink,
+}
+
+/// What is visited next, but for a blob's contents.
+enum Step<'a> {
+    Enter(&'a TreePath),
+    Leave,
+    Blob { path: &'a TreePath, mode: BlobMode },
+    Extra(&'a Extra),
 }
 
 impl Repository {
@@ -145,87 +143,105 @@ impl Repository {
         extras: &[Extra],
         mut visit: impl FnMut(Node<'_>) -> Result<(), E>,
     ) -> Result<(), VisitError<E>> {
-        let steps = self.plan(tree, extras)?;
-        let blobs: Vec<_> = steps
-            .iter()
-            .filter_map(|step| {
-                if let Step::Blob { id, .. } = step {
-                    Some(*id)
-                } else {
-                    None
-                }
-            })
-            .collect();
-        let mut steps = steps.iter();
+        let met = self.walk(tree, "", 0)?;
+        let mut extras: Vec<_> = extras.iter().collect();
+        extras.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+        refuse_collisions(&met, &extras)?;
+        let is_blob = |file: &&TreeFile| file.mode != FileMode::Submodule;
+        let files = met.iter().filter_map(Met::file).filter(is_blob);
+        let blobs: Vec<_> = files.map(|file| file.id).collect();
+        let mut steps = Steps {
+            met: met.iter().peekable(),
+            extras: extras.into_iter().peekable(),
+            depth: 0,
+            in_submodule: false,
+        };
         self.for_each_blob(&blobs, |contents| visit_up_to_blob(&mut steps, contents, &mut visit))?;
         visit_rest(&mut steps, &mut visit)
     }
-
-    fn plan<'a, E: std::error::Error + 'static>(
-        &self,
-        tree: ObjectId,
-        extras: &'a [Extra],
-    ) -> Result<Vec<Step<'a>>, VisitError<E>> {
-        let mut extras: Vec<_> = extras.iter().collect();
-        extras.sort_unstable_by(|a, b| a.name.cmp(&b.name));
-        if let Some(pair) = extras.windows(2).find(|pair| pair[0].name == pair[1].name) {
-            return Err(VisitError::Collision {
-                name: pair[0].name.clone(),
-            });
-        }
-        let mut steps = Vec::new();
-        let mut extras = extras.into_iter().peekable();
-        let mut depth = 0;
-        for met in self.walk(tree, "", 0)? {
-            if let Met::Enter(path) | Met::File(TreeFile { path, .. }) = &met
-                && depth == 0
-            {
-                while let Some(extra) = extras.next_if(|extra| extra.name() < path.as_str()) {
-                    steps.push(Step::Extra(extra));
-                }
-                if let Some(extra) = extras.next_if(|extra| extra.name() == path.as_str()) {
-                    return Err(VisitError::Collision {
-                        name: extra.name.clone(),
-                    });
-                }
-            }
-            match met {
-                Met::Enter(path) => {
-                    depth += 1;
-                    steps.push(Step::Enter(path));
-                }
-                Met::Leave => {
-                    depth -= 1;
-                    steps.push(Step::Leave);
-                }
-                Met::File(TreeFile { path, mode, id }) => match mode {
-                    FileMode::Submodule => steps.extend([Step::Enter(path), Step::Leave]),
-                    FileMode::Regular => steps.push(Step::blob(path, BlobMode::File { executable: false }, id)),
-                    FileMode::Executable => steps.push(Step::blob(path, BlobMode::File { executable: true }, id)),
-                    FileMode::Symlink => steps.push(Step::blob(path, BlobMode::Symlink, id)),
-                },
-            }
-        }
-        steps.extend(extras.map(Step::Extra));
-        Ok(steps)
-    }
 }
 
-impl Step<'_> {
-    const fn blob(path: TreePath, mode: BlobMode, id: ObjectId) -> Self {
-        Self::Blob { path, mode, id }
+/// Before anything is visited: no extra has the name of another, or of what is at the top of the tree.
+fn refuse_collisions<E: std::error::Error + 'static>(met: &[Met], extras: &[&Extra]) -> Result<(), VisitError<E>> {
+    let collision = |extra: &Extra| VisitError::Collision {
+        name: extra.name.clone(),
+    };
+    if let Some(pair) = extras.windows(2).find(|pair| pair[0].name == pair[1].name) {
+        return Err(collision(pair[0]));
+    }
+    let mut depth = 0;
+    for met in met {
+        let top = if depth == 0 { met.path() } else { None };
+        if let Some(extra) = top.and_then(|path| extras.iter().find(|extra| extra.name == *path)) {
+            return Err(collision(extra));
+        }
+        match met {
+            Met::Enter(_) => depth += 1,
+            Met::Leave => depth -= 1,
+            Met::File(_) => {}
+        }
+    }
+    Ok(())
+}
+
+/// What was met, and the extras in their places among it.
+struct Steps<'a> {
+    met: Peekable<std::slice::Iter<'a, Met>>,
+    extras: Peekable<std::vec::IntoIter<&'a Extra>>,
+    depth: usize,
+    in_submodule: bool,
+}
+
+impl<'a> Iterator for Steps<'a> {
+    type Item = Step<'a>;
+
+    fn next(&mut self) -> Option<Step<'a>> {
+        if std::mem::take(&mut self.in_submodule) {
+            return Some(Step::Leave);
+        }
+        let top = self.depth == 0;
+        let next = self.met.peek().copied();
+        let comes_first = |extra: &&Extra| match next {
+            Some(met) => top && met.path().is_some_and(|path| extra.name() < path.as_str()),
+            None => true,
+        };
+        if let Some(extra) = self.extras.next_if(comes_first) {
+            return Some(Step::Extra(extra));
+        }
+        Some(match self.met.next()? {
+            Met::Enter(path) => {
+                self.depth += 1;
+                Step::Enter(path)
+            }
+            Met::Leave => {
+                self.depth -= 1;
+                Step::Leave
+            }
+            Met::File(TreeFile { path, mode, .. }) => {
+                let mode = match mode {
+                    FileMode::Submodule => {
+                        self.in_submodule = true;
+                        return Some(Step::Enter(path));
+                    }
+                    FileMode::Regular => BlobMode::File { executable: false },
+                    FileMode::Executable => BlobMode::File { executable: true },
+                    FileMode::Symlink => BlobMode::Symlink,
+                };
+                Step::Blob { path, mode }
+            }
+        })
     }
 }
 
 /// Visits what comes before the next blob, and that blob.
-fn visit_up_to_blob<'a, E: std::error::Error + 'static>(
-    steps: &mut impl Iterator<Item = &'a Step<'a>>,
+fn visit_up_to_blob<E: std::error::Error + 'static>(
+    steps: &mut Steps<'_>,
     contents: &[u8],
     visit: &mut impl FnMut(Node<'_>) -> Result<(), E>,
 ) -> Result<(), VisitError<E>> {
     for step in steps {
-        if let Step::Blob { path, mode, .. } = step {
-            let node = match *mode {
+        if let Step::Blob { path, mode } = step {
+            let node = match mode {
                 BlobMode::File { executable } => Node::File {
                     path,
                     executable,
@@ -235,24 +251,24 @@ fn visit_up_to_blob<'a, E: std::error::Error + 'static>(
             };
             return visit(node).map_err(VisitError::Visitor);
         }
-        visit_without_blob(step, visit)?;
+        visit_without_blob(&step, visit)?;
     }
     Ok(())
 }
 
 /// Visits what comes after the last blob.
-fn visit_rest<'a, E: std::error::Error + 'static>(
-    steps: &mut impl Iterator<Item = &'a Step<'a>>,
+fn visit_rest<E: std::error::Error + 'static>(
+    steps: &mut Steps<'_>,
     visit: &mut impl FnMut(Node<'_>) -> Result<(), E>,
 ) -> Result<(), VisitError<E>> {
-    steps.try_for_each(|step| visit_without_blob(step, visit))
+    steps.try_for_each(|step| visit_without_blob(&step, visit))
 }
 
 fn visit_without_blob<E: std::error::Error + 'static>(
     step: &Step<'_>,
     visit: &mut impl FnMut(Node<'_>) -> Result<(), E>,
 ) -> Result<(), VisitError<E>> {
-    let node = match step {
+    let node = match *step {
         Step::Enter(path) => Node::EnterDirectory { path },
         Step::Leave => Node::LeaveDirectory,
         Step::Extra(Extra {

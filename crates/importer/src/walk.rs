@@ -31,6 +31,23 @@ pub(crate) enum Met {
     File(TreeFile),
 }
 
+impl Met {
+    /// The path of what begins here.
+    pub(crate) const fn path(&self) -> Option<&TreePath> {
+        match self {
+            Self::Enter(path) | Self::File(TreeFile { path, .. }) => Some(path),
+            Self::Leave => None,
+        }
+    }
+
+    pub(crate) const fn file(&self) -> Option<&TreeFile> {
+        match self {
+            Self::File(file) => Some(file),
+            Self::Enter(_) | Self::Leave => None,
+        }
+    }
+}
+
 /// A directory that was not looked into yet.
 struct Directory {
     path: TreePath,
@@ -90,7 +107,15 @@ impl Repository {
                     return;
                 };
                 let mut inside = Vec::new();
-                *found = repository.walk_into(directory, met, &mut inside).map(|()| inside);
+                let Directory {
+                    tree,
+                    location,
+                    depth,
+                    path,
+                } = *directory;
+                let mut path = path.as_str().to_owned();
+                let walked = repository.walk_into((*tree, *location), &mut path, *depth, met, &mut inside);
+                *found = walked.map(|()| inside);
                 failed.fetch_or(found.is_err(), Ordering::Relaxed);
             }
         };
@@ -119,21 +144,55 @@ impl Repository {
         Ok(all)
     }
 
-    fn walk_into(&self, directory: &Directory, met: &AtomicUsize, all: &mut Vec<Met>) -> Result<(), TreeError> {
-        let mut steps = Vec::new();
-        let located = (directory.tree, directory.location);
-        self.look_into(located, directory.path.as_str(), directory.depth, met, &mut steps)?;
-        for step in steps {
-            match step {
-                Step::Met(step) => all.push(step),
-                Step::Into(directory) => self.walk_into(&directory, met, all)?,
+    /// All of one directory; its path is given back unchanged: one serves all that are in it.
+    fn walk_into(
+        &self,
+        (tree, location): (ObjectId, Option<Location>),
+        directory: &mut String,
+        depth: usize,
+        met: &AtomicUsize,
+        all: &mut Vec<Met>,
+    ) -> Result<(), TreeError> {
+        let mut buffer = Vec::new();
+        let entries = self.entries_at(tree, location, directory, depth, &mut buffer)?;
+        let mut locations = self.counted_and_located(&entries, met)?;
+        for entry in entries {
+            let path = TreePath::join(directory, entry.name);
+            match entry.kind {
+                EntryKind::Directory => {
+                    let length = directory.len();
+                    directory.push_str(&path.as_str()[length..]);
+                    all.push(Met::Enter(path));
+                    let located = (entry.id, locations.next().flatten());
+                    self.walk_into(located, directory, depth + 1, met, all)?;
+                    directory.truncate(length);
+                    all.push(Met::Leave);
+                }
+                EntryKind::File(mode) => all.push(Met::File(TreeFile {
+                    path,
+                    mode,
+                    id: entry.id,
+                })),
             }
         }
         Ok(())
     }
 
-    /// What is in one directory. All that was met so far is counted. Where the directories in it lie is found for all of them
-    /// at once.
+    /// Counts what was met, and finds where the directories in a directory lie: all of them at once.
+    fn counted_and_located(
+        &self,
+        entries: &[Entry<'_>],
+        met: &AtomicUsize,
+    ) -> Result<impl Iterator<Item = Option<Location>> + use<>, TreeError> {
+        if met.fetch_add(entries.len(), Ordering::Relaxed) + entries.len() > MAX_ENTRIES {
+            return Err(TreeError::Entries { expected: MAX_ENTRIES });
+        }
+        let is_directory = |entry: &&Entry<'_>| entry.kind == EntryKind::Directory;
+        let directories: Vec<ObjectId> = entries.iter().filter(is_directory).map(|entry| entry.id).collect();
+        Ok(self.packs().locate_all(&directories).into_iter())
+    }
+
+    /// What is in one directory; those in it are for somebody else.
     fn look_into(
         &self,
         (tree, location): (ObjectId, Option<Location>),
@@ -144,12 +203,7 @@ impl Repository {
     ) -> Result<(), TreeError> {
         let mut buffer = Vec::new();
         let entries = self.entries_at(tree, location, directory, depth, &mut buffer)?;
-        if met.fetch_add(entries.len(), Ordering::Relaxed) + entries.len() > MAX_ENTRIES {
-            return Err(TreeError::Entries { expected: MAX_ENTRIES });
-        }
-        let is_directory = |entry: &&Entry<'_>| entry.kind == EntryKind::Directory;
-        let directories: Vec<ObjectId> = entries.iter().filter(is_directory).map(|entry| entry.id).collect();
-        let mut locations = self.packs().locate_all(&directories).into_iter();
+        let mut locations = self.counted_and_located(&entries, met)?;
         for entry in entries {
             let path = TreePath::join(directory, entry.name);
             match entry.kind {
