@@ -1,6 +1,7 @@
 //! What the rules find in a whole tree: everything that is there counts, not what changed.
 
 use std::{
+    cmp::Reverse,
     collections::BTreeMap,
     sync::{
         Mutex, PoisonError,
@@ -15,7 +16,7 @@ use nixexpr::{Finding, Rule, UnitFile, Unparsed};
 use crate::ChangesError;
 
 /// So many files in a row are the work of one thread.
-const RUN: usize = 64;
+const RUN: usize = 32;
 
 /// What was found in a tree.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -44,7 +45,8 @@ pub fn audit(repository: &Repository, tree: ObjectId, directory: &str) -> Result
     let work = |repository: Repository| -> Result<(), ObjectError> {
         loop {
             let number = next.fetch_add(1, Ordering::Relaxed);
-            let Some(run) = files.chunks(RUN).nth(number) else {
+            // The last ones first: collections, which take longest, are in `pkgs/top-level`, and nobody shall wait for one.
+            let Some(run) = files.chunks(RUN).nth_back(number) else {
                 return Ok(());
             };
             let looked = look_at(&repository, run)?;
@@ -66,7 +68,7 @@ pub fn audit(repository: &Repository, tree: ObjectId, directory: &str) -> Result
         joined.try_for_each(|outcome| outcome)
     })?;
     let mut runs = found.into_inner().unwrap_or_else(PoisonError::into_inner);
-    runs.sort_by_key(|(number, _)| *number);
+    runs.sort_by_key(|(number, _)| Reverse(*number));
     let (findings, unparsed): (Vec<_>, Vec<_>) = runs.into_iter().map(|(_, looked)| looked).unzip();
     Ok(Audit {
         files: files.len(),

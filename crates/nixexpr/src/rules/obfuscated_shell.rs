@@ -104,17 +104,24 @@ fn obfuscated(line: &str) -> Option<&'static str> {
 /// The same, of a line that has what it takes.
 fn hidden(line: &str) -> Option<&'static str> {
     // In an indented string, three quotes are two.
-    let line = line.trim().replace("'''", "''").replace("''$", "$");
-    let line = line.as_str();
+    let line = line.trim();
+    let without;
+    let line = if line.contains("''") {
+        without = line.replace("'''", "''").replace("''$", "$");
+        without.as_str()
+    } else {
+        line
+    };
     if line.starts_with('#') {
         return None;
     }
     let words: Vec<&str> = line.split(|c: char| c.is_whitespace() || matches!(c, ';' | '|' | '&' | '(' | ')' | '`')).filter(|word| !word.is_empty()).collect();
     let after = |name: &str, options: &[&str]| {
-        words.iter().enumerate().any(|(at, word)| {
-            let named = word.strip_suffix(name).is_some_and(|directory| directory.is_empty() || directory.ends_with('/'));
-            named && words[at + 1..].iter().take(4).any(|option| options.iter().any(|wanted| option.starts_with(wanted)))
-        })
+        line.contains(name)
+            && words.iter().enumerate().any(|(at, word)| {
+                let named = word.strip_suffix(name).is_some_and(|directory| directory.is_empty() || directory.ends_with('/'));
+                named && words[at + 1..].iter().take(4).any(|option| options.iter().any(|wanted| option.starts_with(wanted)))
+            })
     };
     if after("base64", &["-d", "-D", "--d", "-id", "-di"]) || after("openssl", &["base64", "enc"]) || after("basenc", &["-d", "--d"]) || after("base32", &["-d", "--d"]) {
         return Some("decodes base64");
@@ -148,6 +155,9 @@ fn hidden(line: &str) -> Option<&'static str> {
 
 /// How many characters are written as escapes, `\x41` or `\101`.
 fn escapes(line: &str) -> usize {
+    if !line.contains('\\') {
+        return 0;
+    }
     let hex = line.match_indices("\\x").filter(|(at, _)| line[at + 2..].starts_with(|c: char| c.is_ascii_hexdigit())).count();
     let octal = line
         .match_indices('\\')
@@ -158,9 +168,8 @@ fn escapes(line: &str) -> usize {
 
 /// `'b''u''n'`, `"b""u""n"`, `c\u\r\l`: three short pieces of one word, or more, in quotes of their own.
 fn splits_quotes(line: &str) -> bool {
-    ["'", "\""].iter().any(|quote| {
-        let seam = format!("{quote}{quote}");
-        let pieces: Vec<&str> = line.split(seam.as_str()).collect();
+    ["''", "\"\""].iter().filter(|seam| line.contains(**seam)).any(|seam| {
+        let pieces: Vec<&str> = line.split(seam).collect();
         let short = |piece: &&str| !piece.is_empty() && piece.len() <= 3 && piece.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'/' | b'.'));
         pieces.len() >= 3 && pieces[1..pieces.len() - 1].iter().all(short) && pieces.len() > 2
     }) || line

@@ -17,27 +17,30 @@ pub(crate) const DEEPEST: u32 = 256;
 /// What is said of text that nests deeper; [`crate::Unparsed`] tells it apart by this.
 pub(crate) const TOO_DEEP: &str = "nested too deep";
 
+/// As many things as most files have open at once.
+const FEW: usize = 32;
+
 pub(crate) fn parse(text: &str) -> Result<Tree, SyntaxError> {
     let tokens = lexer::tokens(text)?;
     let mut parser = Parser {
         tree: Tree {
             nodes: Vec::with_capacity(tokens.len() / 2),
             bindings: Vec::with_capacity(tokens.len() / 8),
-            items: Vec::new(),
+            items: Vec::with_capacity(tokens.len() / 16),
             bound: Vec::with_capacity(tokens.len() / 8),
             parts: Vec::with_capacity(tokens.len() / 8),
             names: Vec::with_capacity(tokens.len() / 4),
-            formals: Vec::new(),
+            formals: Vec::with_capacity(FEW),
             root: NodeId(0),
         },
         tokens: &tokens,
         at: 0,
         depth: 0,
-        items: Vec::new(),
-        bound: Vec::new(),
-        parts: Vec::new(),
-        names: Vec::new(),
-        formals: Vec::new(),
+        items: Vec::with_capacity(FEW),
+        bound: Vec::with_capacity(FEW),
+        parts: Vec::with_capacity(FEW),
+        names: Vec::with_capacity(FEW),
+        formals: Vec::with_capacity(FEW),
     };
     let root = parser.expression()?;
     if parser.peek() != Token::End {
