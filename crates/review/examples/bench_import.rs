@@ -59,6 +59,9 @@ fn nix() -> Option<PathBuf> {
     made.canonicalize().ok()
 }
 
+/// So many earlier releases are looked at.
+const MOST_RELEASES: u64 = 300;
+
 struct Bench {
     repository: PathBuf,
     revision: String,
@@ -231,7 +234,18 @@ impl Bench {
                 ours.seconds,
             ),
             Row::cost("  its memory", "MiB", ours.mebibytes),
+            self.returns(ours.seconds),
         ]
+    }
+
+    /// What it takes beside to look for the day's contents in earlier releases.
+    fn returns(&self, day: f64) -> Row {
+        let ours = self.ours_of("returns", 3, &self.day());
+        Row::cost(
+            format!("  and whether they come back: {}", ours.what),
+            "s",
+            ours.seconds - day,
+        )
     }
 
     /// A range of about 300 commits, which is a day's: near the newest one, but not where a long branch was merged.
@@ -290,6 +304,25 @@ fn run(job: &str, path: &Path, revision: &str) -> String {
         "nar" => {
             let tree = repository.commit(to).unwrap().tree;
             repository.tree_nar(tree, &[]).unwrap().sha256.to_string()
+        }
+        "returns" => {
+            let (from, to) = (
+                repository.commit(from.expect("a range")).unwrap(),
+                repository.commit(to).unwrap(),
+            );
+            let chain = ChainId::from_digest(Sha256Digest::of("bench"));
+            let mut found = review::changes_of_range(&repository, chain, &from, &to).unwrap();
+            // A release every hundred commits of the main line, as far as that goes.
+            let back = (1..=MOST_RELEASES)
+                .map_while(|release| repository.resolve(&format!("{}~{}", from.id, release * 100)).ok());
+            let earlier: Vec<_> = back
+                .map(|id| repository.commit(id).unwrap().tree)
+                .zip((1..=MOST_RELEASES).rev())
+                .map(|(tree, sequence)| (sequence, tree))
+                .collect();
+            review::mark_returns(&repository, from.tree, to.tree, &earlier, &mut found).unwrap();
+            let returned = found.iter().filter(|change| change.left.is_some()).count();
+            format!("{returned} of {} units, in {} releases", found.len(), earlier.len())
         }
         "day" => {
             let from = from.expect("a range");
