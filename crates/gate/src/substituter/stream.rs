@@ -302,6 +302,36 @@ mod tests {
         }
     }
 
+    /// Around every bound: all of it where it is right, and never its end where anything of it is not.
+    #[test]
+    fn an_archive_of_any_length_arrives_whole_or_without_its_end() {
+        let (held, first) = (usize::try_from(HELD).unwrap(), usize::try_from(FIRST).unwrap());
+        for around in [1, held, first, first + held, 2 * first] {
+            for length in [around - 1, around, around + 1, around + 999, around + 1_001] {
+                let plain: Vec<u8> = (0..length).map(|at| u8::try_from(at % 251).unwrap()).collect();
+                let nar = NarDigest {
+                    sha256: Sha256Digest::of(&plain),
+                    size: length as u64,
+                };
+                let mut out = Vec::new();
+                copy(&One(plain.clone()), &source("none"), &nar, &mut out).unwrap();
+                assert!(out == plain, "{length}");
+                for at in [0, length / 2, length.saturating_sub(1)] {
+                    let mut changed = plain.clone();
+                    let Some(byte) = changed.get_mut(at) else { continue };
+                    *byte ^= 1;
+                    let mut out = Vec::new();
+                    copy(&One(changed), &source("none"), &nar, &mut out).unwrap_err();
+                    assert!(out.len() + held.min(length) <= length, "{length}: {} left", out.len());
+                }
+                let mut out = Vec::new();
+                let longer = [&plain[..], b"x"].concat();
+                copy(&One(longer), &source("none"), &nar, &mut out).unwrap_err();
+                assert!(out.len() + held.min(length) <= length, "{length}: {} left", out.len());
+            }
+        }
+    }
+
     #[test]
     fn a_bomb_ends_where_the_agreed_archive_ends_and_unknown_compression_is_refused() {
         let bomb = zstd::encode_all(&vec![0_u8; 50_000_000][..], 1).unwrap();
