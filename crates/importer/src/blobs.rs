@@ -27,7 +27,7 @@ const PARCEL: usize = 64 * 1024;
 
 /// So many parcels of one reader may wait. Readers times this times [`PARCEL`], or times the largest blob, bounds the
 /// memory.
-const WAITING: usize = 4;
+const WAITING: usize = 2;
 
 /// The SHA-256 of a blob's bytes, and how many they are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -18,7 +18,7 @@ use crate::{
 const OBJECT_CACHE: usize = 64 * 1024 * 1024;
 
 /// The same for a handle that reads each object once: they are made from each other all the same.
-const FEW_OBJECTS: usize = 1024 * 1024;
+const FEW_OBJECTS: usize = 128 * 1024;
 
 /// No object above this many bytes is read: a blob is held in memory whole.
 pub(crate) const MAX_OBJECT: usize = 256 * 1024 * 1024;
