@@ -17,7 +17,7 @@ use attestation::unit::{FileMode, FindingLevel};
 use nixexpr::{Context, RULES, UnitDelta, UnitFile, compare};
 
 /// Codes whose rule looks at nothing here: what they are about takes git or the source, and is judged in other crates.
-const ELSEWHERE: [&str; 4] = ["attributes-rewrite", "channel-patch", "evil-merge", "generated-set"];
+const ELSEWHERE: [&str; 3] = ["attributes-rewrite", "channel-patch", "evil-merge"];
 
 /// Judged with what another unit has; its test is in `context.rs`.
 const WITH_CONTEXT: [&str; 1] = ["hash-transplanted"];

@@ -4,14 +4,19 @@
 //! directory can ask: is the revision one that the project published, has the tarball what its tag lacks, did files come
 //! that nobody can read. The answers are for people; what is signed and counted does not depend on them.
 //!
+//! Entries of a set that was generated from a registry are compared with the registry's index ([`registry`]).
+//!
 //! A tarball is found by its hash, whatever it is called. A clone is found as `owner/repository`, or under the name of
 //! the package, with or without `.git`.
+
+mod registry;
 
 use std::{
     collections::BTreeMap,
     fs,
     io::{self, Read},
     path::{Path, PathBuf},
+    sync::OnceLock,
 };
 
 use importer::{FileMode, ObjectId, Repository};
@@ -70,6 +75,8 @@ pub struct Sources {
     directory: PathBuf,
     /// Plain files by the SHA-256 of their bytes.
     tarballs: BTreeMap<Sha256Digest, PathBuf>,
+    /// Read when it is first asked.
+    index: OnceLock<io::Result<Option<registry::Index>>>,
 }
 
 /// The files of a source by their paths, and whether nobody can read them as text.
@@ -110,6 +117,7 @@ impl Sources {
         Ok(Self {
             directory: directory.to_owned(),
             tarballs,
+            index: OnceLock::new(),
         })
     }
 
@@ -118,19 +126,26 @@ impl Sources {
         let mut checked = Vec::new();
         for file in &change.files {
             let path = file.change.path.as_str();
-            if file.part.is_some() || !path.ends_with(".nix") {
+            if !path.ends_with(".nix") {
                 continue;
             }
-            let known = |side| -> Result<Vec<Known>, SourcesError> {
-                let Some(text) = bytes(repository, side)? else {
-                    return Ok(Vec::new());
-                };
-                let Ok(parsed) = nixexpr::parse(path, &text) else {
-                    return Ok(Vec::new());
-                };
-                Ok(self.known(&nixexpr::facts(&parsed)))
-            };
-            let (old, new) = (known(file.change.old)?, known(file.change.new)?);
+            if let Some(part) = &file.part {
+                let [old, new] = [&part.old, &part.new].map(|side| {
+                    let text = side.as_ref().map(|(_, text)| text.as_slice());
+                    let whole = self.read(path, text, registry::entries);
+                    // A binding is no expression; a set of it alone is one.
+                    let set = text.map(|binding| [b"{ ", binding, b" }"].concat());
+                    [whole, self.read(path, set.as_deref(), registry::entries)].concat()
+                });
+                checked.extend(self.of_registry(&old, &new));
+                continue;
+            }
+            let (old, new) = (bytes(repository, file.change.old)?, bytes(repository, file.change.new)?);
+            let [old_entries, new_entries] =
+                [&old, &new].map(|side| self.read(path, side.as_deref(), registry::entries));
+            checked.extend(self.of_registry(&old_entries, &new_entries));
+            let known = |side: &Option<Vec<u8>>| self.read(path, side.as_deref(), |facts| self.known(facts));
+            let (old, new) = (known(&old), known(&new));
             for (at, source) in new.iter().enumerate() {
                 if old.iter().any(|known| known.written == source.written) {
                     continue;
@@ -143,6 +158,25 @@ impl Sources {
             }
         }
         Ok(checked)
+    }
+
+    /// What `facts` says of a side of a change; nothing of one that is not there, or that is no expression.
+    fn read<T>(&self, path: &str, side: Option<&[u8]>, facts: impl Fn(&FileFacts<'_>) -> Vec<T>) -> Vec<T> {
+        let parsed = side.and_then(|text| nixexpr::parse(path, text).ok());
+        parsed.map(|parsed| facts(&nixexpr::facts(&parsed))).unwrap_or_default()
+    }
+
+    fn of_registry(&self, old: &[registry::Entry], new: &[registry::Entry]) -> Option<Checked> {
+        if new.is_empty() {
+            return None;
+        }
+        let index = self.index.get_or_init(|| registry::index(&self.directory));
+        let (source, outcome) = registry::compared(old, new, index)?;
+        Some(Checked {
+            code: "generated-set",
+            source,
+            outcome,
+        })
     }
 
     fn known(&self, facts: &FileFacts<'_>) -> Vec<Known> {
@@ -294,16 +328,8 @@ impl Member {
 /// The files of a tarball, without its top directory.
 fn unpack(path: &Path) -> io::Result<Contents> {
     let bytes = fs::read(path)?;
-    let mut plain = Vec::new();
-    let reader: Box<dyn Read> = match bytes.get(..6) {
-        Some([0x1f, 0x8b, ..]) => Box::new(io::Cursor::new(gunzip(&bytes)?)),
-        Some([0xfd, b'7', b'z', b'X', b'Z', 0]) => Box::new(liblzma::read::XzDecoder::new(&bytes[..])),
-        Some([0x28, 0xb5, 0x2f, 0xfd, ..]) => Box::new(zstd::Decoder::new(&bytes[..])?),
-        _ => Box::new(&bytes[..]),
-    };
-    reader.take(MOST).read_to_end(&mut plain)?;
     let mut contents = Contents::new();
-    for entry in tar::Archive::new(&plain[..]).entries()? {
+    for entry in tar::Archive::new(plain(&bytes)?).entries()? {
         let mut entry = entry?;
         if !entry.header().entry_type().is_file() {
             continue;
@@ -324,6 +350,17 @@ fn unpack(path: &Path) -> io::Result<Contents> {
         ));
     }
     Ok(contents)
+}
+
+/// The bytes of a file, whatever it is compressed by.
+fn plain(bytes: &[u8]) -> io::Result<impl Read> {
+    let reader: Box<dyn Read> = match bytes.get(..6) {
+        Some([0x1f, 0x8b, ..]) => Box::new(io::Cursor::new(gunzip(bytes)?)),
+        Some([0xfd, b'7', b'z', b'X', b'Z', 0]) => Box::new(liblzma::read::XzDecoder::new(bytes)),
+        Some([0x28, 0xb5, 0x2f, 0xfd, ..]) => Box::new(zstd::Decoder::new(bytes)?),
+        _ => Box::new(bytes),
+    };
+    Ok(reader.take(MOST))
 }
 
 fn gunzip(bytes: &[u8]) -> io::Result<Vec<u8>> {

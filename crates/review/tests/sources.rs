@@ -101,9 +101,13 @@ impl World {
 
     /// What is checked of a package that changed from one text to another.
     fn check(&self, old: &str, new: &str) -> Vec<Checked> {
+        self.check_file("pkgs/by-name/to/tool/package.nix", old, new)
+    }
+
+    fn check_file(&self, file: &str, old: &str, new: &str) -> Vec<Checked> {
         let packages = self.directory.path().join("packages");
         let tree = |text: &str| {
-            let path = packages.join("pkgs/by-name/to/tool/package.nix");
+            let path = packages.join(file);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, text).unwrap();
             run(&packages, "git", &["add", "--all"]);
@@ -113,10 +117,27 @@ impl World {
         let repository = Repository::open(&packages).unwrap();
         let chain = ChainId::from_digest(Sha256Digest::of("chain"));
         let changed: Vec<UnitChange> = changes(&repository, chain, Some(old), new).unwrap();
-        Sources::open(&self.sources())
-            .unwrap()
-            .check(&repository, &changed[0])
-            .unwrap()
+        let sources = Sources::open(&self.sources()).unwrap();
+        let each = changed.iter().map(|change| sources.check(&repository, change).unwrap());
+        each.flatten().collect()
+    }
+
+    /// Hackage's index, with one release of each of these packages.
+    fn index(&self, releases: &[(&str, &str, Sha256Digest)]) {
+        let work = self.directory.path().join("index");
+        for (name, version, digest) in releases {
+            let directory = work.join(name).join(version);
+            fs::create_dir_all(&directory).unwrap();
+            let text = format!(
+                "{{\"signatures\":[],\"signed\":{{\"_type\":\"Targets\",\"expires\":null,\"targets\":{{\"<repo>/package/{name}-{version}.tar.gz\":\
+                 {{\"hashes\":{{\"md5\":\"0\",\"sha256\":\"{digest}\"}},\"length\":1}}}},\"version\":0}}}}"
+            );
+            fs::write(directory.join("package.json"), text).unwrap();
+            fs::write(directory.join(format!("{name}.cabal")), "x").unwrap();
+        }
+        let name = self.sources().join("01-index.tar.gz");
+        let names: Vec<_> = releases.iter().map(|(name, ..)| *name).collect();
+        run(&work, "tar", &[&["-czf", name.to_str().unwrap()], &names[..]].concat());
     }
 }
 
@@ -244,4 +265,68 @@ fn a_damaged_tarball_is_wanted_and_never_clean() {
         matches!(outcome(&checked, "tarball-not-tag"), Outcome::Wanted(_)),
         "{checked:?}"
     );
+}
+
+const HACKAGE: &str = "pkgs/development/haskell-modules/hackage-packages.nix";
+
+/// As they are generated (a file that is one unit), or with plain names (each entry is a unit).
+fn hackage(quote: &str, entries: &[(&str, &str, Sha256Digest)]) -> String {
+    let entry = |(name, version, digest): &(&str, &str, Sha256Digest)| {
+        format!(
+            "  {quote}{name}{quote} = callPackage\n    ({{ mkDerivation, base }}:\n     mkDerivation {{\n       pname = \"{name}\";\n       version = \
+             \"{version}\";\n       sha256 = \"{digest}\";\n       libraryHaskellDepends = [ base ];\n     }}) {{}};\n\n"
+        )
+    };
+    // More entries than an entry has arguments, as such sets have.
+    let others = ["a", "b", "c", "d", "e", "f"].map(|name| (name, "1.0", Sha256Digest::of(name)));
+    let entries: String = entries.iter().chain(&others).map(entry).collect();
+    format!("{{ pkgs, callPackage }}:\n\nself: {{\n\n{entries}}}\n")
+}
+
+/// A needle in a bulk diff: among entries that are the registry's, one that is not.
+#[test]
+fn an_entry_of_a_generated_set_that_the_registry_has_otherwise_is_found() {
+    for (quote, units) in [("\"", 1), ("", 2)] {
+        let world = World::new();
+        let digest = |text: &str| Sha256Digest::of(text);
+        let old = hackage(quote, &[("acme", "1.0", digest("a1")), ("other", "1.0", digest("o1"))]);
+        let new = |acme, other| hackage(quote, &[("acme", "1.1", acme), ("other", "1.1", other)]);
+        let honest = new(digest("a2"), digest("o2"));
+        let of_set = |new: &str| -> Vec<Outcome> {
+            let checked = world.check_file(HACKAGE, &old, new).into_iter();
+            let of_set = checked.filter(|checked| checked.code == "generated-set");
+            of_set.map(|checked| checked.outcome).collect()
+        };
+        let without = of_set(&honest);
+        assert!(
+            without.len() == units
+                && without
+                    .iter()
+                    .all(|it| matches!(it, Outcome::Wanted(what) if what.contains("01-index"))),
+            "{without:?}"
+        );
+        world.index(&[("acme", "1.1", digest("a2")), ("other", "1.1", digest("o2"))]);
+        let clean = of_set(&honest);
+        assert!(
+            clean.len() == units && clean.iter().all(|it| matches!(it, Outcome::Clean(_))),
+            "{clean:?}"
+        );
+        let found = |new: &str, what: &str| {
+            let all = of_set(new);
+            let is_it = |outcome: &Outcome| matches!(outcome, Outcome::Found(said) if said.contains(what));
+            assert!(
+                all.iter().filter(|outcome| is_it(outcome)).count() == 1,
+                "{what}: {all:?}"
+            );
+        };
+        let poisoned = new(digest("a2"), digest("evil"));
+        found(&poisoned, &format!("other/1.1 is {} in the index", digest("o2")));
+        // The hash of another release, and a release that nobody made.
+        found(
+            &new(digest("o2"), digest("o2")),
+            &format!("acme/1.1 is {} in the index", digest("a2")),
+        );
+        let made_up = hackage(quote, &[("acme", "1.0", digest("a1")), ("other", "9.9", digest("o2"))]);
+        found(&made_up, "other/9.9 is not in the index");
+    }
 }

@@ -21,8 +21,16 @@ pub(crate) static RULE: Rule = Rule {
     },
 };
 
-/// Texts without any of these, unless they are long, are not looked at.
-const SUSPICIOUS: [&str; 14] = ["base64", "eval", "xxd", "uudecode", "\\x", "\\0", "IFS", "openssl", "fromhex", "rev", "tr ", "''", "'\"'", "\\\""];
+/// Texts without any of these, unless they are long, are not looked at: what [`hidden`] asks for, and any backslash.
+const SUSPICIOUS: [&str; HINTS.len() + 1] = {
+    let mut all = ["\\"; HINTS.len() + 1];
+    let mut at = 0;
+    while at < HINTS.len() {
+        all[at] = HINTS[at];
+        at += 1;
+    }
+    all
+};
 
 fn shell<'a>(seen: &ShellSeen<'_, 'a>, marks: &mut Marks<'a>) {
     for (at, line) in seen.lines() {
@@ -62,12 +70,11 @@ const LONG_RUN: usize = 120;
 
 /// Why a line of shell hides something, if it does.
 /// [`hidden`] says nothing of a line that is short, has none of these, and fewer backslashes than it counts.
-static WORDS: LazyLock<AhoCorasick> = LazyLock::new(|| {
-    let words = [
-        "base64", "openssl", "basenc", "base32", "xxd", "uudecode", "fromhex", "b64decode", "eval", "IFS", "''", "\"\"", "| sh", "|sh", "| bash", "|bash", "| ${stdenv.shell}", "rev",
-    ];
-    AhoCorasick::builder().match_kind(MatchKind::LeftmostFirst).build(words).expect("a few short words")
-});
+static WORDS: LazyLock<AhoCorasick> = LazyLock::new(|| AhoCorasick::builder().match_kind(MatchKind::LeftmostFirst).build(HINTS).expect("a few short words"));
+
+const HINTS: [&str; 18] = [
+    "base64", "openssl", "basenc", "base32", "xxd", "uudecode", "fromhex", "b64decode", "eval", "IFS", "''", "\"\"", "| sh", "|sh", "| bash", "|bash", "| ${stdenv.shell}", "rev",
+];
 
 fn has_backslashes(line: &[u8]) -> bool {
     memchr::memchr_iter(b'\\', line).nth(2).is_some()
@@ -223,6 +230,8 @@ mod tests {
         for line in lines {
             assert!(hidden(line).is_some(), "{line}");
             assert_eq!(obfuscated(line), hidden(line), "{line}");
+            let is_looked_at = line.len() >= LONG_RUN || SUSPICIOUS.iter().any(|word| line.contains(word));
+            assert!(is_looked_at, "{line}, as a string of Nix");
             assert_eq!(suspects(format!("first\n{line}\nlast").as_bytes()), [2], "{line}");
         }
         assert!(suspects(b"all\nis\nwell").is_empty());

@@ -71,7 +71,7 @@ fn plain_host(text: &str) -> Option<String> {
     Some(format!("{scheme}://{host}").to_ascii_lowercase())
 }
 
-const WORDS: [&str; 5] = ["--insecure", "--no-check-certificate", "curl ", "http://", "ftp://"];
+const WORDS: [&str; 5] = ["--insecure", "--no-check-certificate", "curl", "http://", "ftp://"];
 
 fn shell<'a>(seen: &ShellSeen<'_, 'a>, marks: &mut Marks<'a>) {
     for (at, line) in seen.lines() {
