@@ -158,6 +158,17 @@ fn refuses_a_format_file_that_is_none() {
     }
 }
 
+/// A gate may have been switched on before anything was subscribed.
+#[test]
+fn a_directory_in_which_only_a_gate_is_becomes_a_state() {
+    let directory = tempfile::tempdir().unwrap();
+    fs::create_dir(directory.path().join("gate")).unwrap();
+    let absent = State::open(directory.path());
+    assert!(matches!(absent, Err(StateError::Absent { .. })), "{absent:?}");
+    State::create(directory.path()).unwrap();
+    State::open(directory.path()).unwrap();
+}
+
 #[test]
 fn refuses_a_directory_of_something_else() {
     let directory = tempfile::tempdir().unwrap();

@@ -391,7 +391,7 @@ fn does_not_blame_the_server_for_a_slow_reader() {
         stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nab")?;
         thread::sleep(Duration::from_millis(200));
         stream.write_all(b"c")?;
-        thread::sleep(Duration::from_millis(1_500));
+        thread::sleep(Duration::from_millis(1_850));
         stream.write_all(b"d")
     });
     let transport = HttpTransport::new(url.parse().unwrap(), pace(), b"").unwrap();
